@@ -1,0 +1,66 @@
+"""Protocol: a benchmark's named list of metrics, with variants and aggregation."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from evalkit.errors import UsageError
+from evalkit.nouns.base import Name, Noun
+
+Profile = Literal["paper", "sandbox"]
+Aggregation = Literal["micro", "macro"]
+
+
+class MetricChoice(Noun):
+    """One metric of a protocol: which variant, aggregated how.
+
+    Example:
+        >>> str(MetricChoice.parse("clip_i@dreambooth:macro"))
+        'clip_i@dreambooth:macro'
+    """
+
+    metric: Name
+    variant: Name
+    aggregation: Aggregation = "micro"
+    where: dict[Literal["category", "tag"], tuple[str, ...]] = {}
+    """Limits the cases: `{"category": ["animal", "human"]}`; others are `not_applicable`."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`metric@variant` or `metric@variant:aggregation`. Raises UsageError."""
+        name, _, aggregation = text.partition(":")
+        metric, at, variant = name.partition("@")
+        if not (metric and at and variant) or (aggregation and aggregation not in ("micro", "macro")):
+            raise UsageError(f"wanted METRIC@VARIANT or METRIC@VARIANT:micro|macro, found {text!r}")
+        return cls.read({"metric": metric, "variant": variant, "aggregation": aggregation or "micro"}, where=repr(text))
+
+    @property
+    def column(self) -> str:
+        """`metric@variant`, the name under which scores are stored."""
+        return f"{self.metric}@{self.variant}"
+
+    def __str__(self) -> str:
+        return f"{self.column}:{self.aggregation}"
+
+
+class Protocol(Noun):
+    """How a benchmark is run and scored by one convention."""
+
+    name: Name
+    title: str
+    source: str
+    """Where the convention is stated: paper, or repository with file and commit."""
+    seeds: int = Field(ge=1)
+    """Images a prompt."""
+    metrics: tuple[MetricChoice, ...] = Field(min_length=1)
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _no_column_twice(self) -> Self:
+        columns = [str(choice) for choice in self.metrics]
+        twice = sorted({c for c in columns if columns.count(c) > 1})
+        if twice:
+            raise ValueError(f"each metric once, found twice: {', '.join(twice)}")
+        return self
