@@ -1,0 +1,1 @@
+"""Loaders: official layouts on disk or on the hub, to cases."""

@@ -1,0 +1,77 @@
+"""The contract of a benchmark: a spec, and a loader from data on disk to cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from evalkit.benchmarks.spec import BenchmarkSpec
+    from evalkit.nouns import Case
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A benchmark's cases for one protocol, with the folder that their references live in.
+
+    `real_image(case, seed)` gives pixels uint8 [H, W, 3] of a true picture of the case's subject that is not the
+    reference, or None where the data holds none: the ceiling control asks for it.
+    `official_name(case, seed)` gives the sample's path without suffix in the benchmark's own output layout, so that
+    `evalkit score` reads folders that the authors' scripts wrote.
+    `world` says which embedded world drew the data (its version), None for real data.
+    """
+
+    spec: BenchmarkSpec
+    protocol: str
+    cases: tuple[Case, ...]
+    root: Path
+    real_image: Callable[[Case, int], NDArray[np.uint8] | None]
+    official_name: Callable[[Case, int], str | None] = field(default=lambda _case, _seed: None)
+    world: str | None = None
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Every subject, in the order of the cases."""
+        return tuple(dict.fromkeys(subject for case in self.cases for subject in case.subjects))
+
+
+@runtime_checkable
+class Benchmark(Protocol):
+    """What an entry point of `evalkit.benchmarks` holds."""
+
+    @property
+    def spec(self) -> BenchmarkSpec:
+        """The declaration."""
+        ...
+
+    def load(self, data: Path, protocol: str) -> Loaded:
+        """Cases for a protocol from a folder in the official layout.
+
+        Checks counts, names, prompt files and that every picture decodes. Raises ProblemsError with all problems at once.
+        """
+        ...
+
+    def fetch(self, folder: Path) -> Path:
+        """Brings the data from the hub into `folder` in the official layout and returns the folder to load.
+
+        Raises DataError saying how to get the data where the benchmark has no hub id or the hub cannot be reached.
+        """
+        ...
+
+    def embed(self, folder: Path) -> Path:
+        """Writes the embedded counterpart into `folder` in the official layout and returns the folder to load.
+
+        Raises DataError where there is none.
+        """
+        ...
+
+
+def by_case(cases: Sequence[Case]) -> Mapping[str, Case]:
+    """Cases by their id."""
+    return {case.case_id: case for case in cases}

@@ -1,0 +1,1 @@
+"""Backbones, each run once per picture: contract, weights, extraction plan, cache."""

@@ -1,0 +1,234 @@
+"""Named picture preprocessings: RGB pixels to the tensor that a backbone reads.
+
+Each names the file and commit whose steps it follows. Resizing is PIL's antialiased filter on 8-bit pixels unless the
+source resizes tensors. Sizes scale with the side s of the model's input, so that the same steps suit a small model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from evalkit.errors import UsageError
+from evalkit.nouns.base import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    from evalkit.features.model_input import ModelInput
+
+    Pixels = NDArray[np.uint8]
+    Tensor = NDArray[np.float32]
+    Size = tuple[int, int]
+
+CODE_VERSION = 1
+"""Raised when a preprocessing gives other numbers than before."""
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """A named preprocessing with the numbers of one model. Pure and thread-safe."""
+
+    name: str
+    size: int
+    """Side of the square that comes out."""
+    numbers: ModelInput
+
+    @property
+    def id(self) -> str:
+        """Name and side, as the signature shows them: `clip_hf_224`, `lpips_256`."""
+        return self.name if self.name in _FIXED_SIDE else f"{self.name}_{self.size}"
+
+    @cached_property
+    def key(self) -> str:
+        """Two preprocessings with equal keys give equal tensors."""
+        n = self.numbers
+        told = [CODE_VERSION, self.name, self.size]
+        if self.name not in _OWN_RANGE:
+            told += [n.shortest, list(n.mean), list(n.std)]
+        return f"{self.id}-{digest(told)[:12]}"
+
+    def __call__(self, pixels: Pixels) -> Tensor:
+        """Pixels [H, W, 3] to [3, s, s]."""
+        return PREPROCESSES[self.name](pixels, self.numbers)
+
+
+def preprocess(name: str, numbers: ModelInput, *, among: Sequence[str]) -> Preprocess:
+    """The preprocessing `name` for a model; `among` are those that the family knows. Raises UsageError."""
+    if name not in among:
+        raise UsageError(f"wanted a preprocessing for this family ({', '.join(among)}), found {name!r}")
+    return Preprocess(name, _FIXED_SIDE.get(name, numbers.size), numbers)
+
+
+def clip_hf(pixels: Pixels, numbers: ModelInput) -> Tensor:
+    """Shortest side to s (PIL bicubic), centre crop rounded down, normalise.
+
+    Source: transformers `CLIPImageProcessorPil`, as in yuangpeng/dreambench_plus `metrics/clip_score.py` (66ca27e).
+    """
+    small = _pil(pixels, _shortest(pixels, numbers.shortest or numbers.size), Image.Resampling.BICUBIC)
+    return _normalised(_crop(small, numbers.size, _floor_half), numbers)
+
+
+def clip_openai(pixels: Pixels, numbers: ModelInput) -> Tensor:
+    """Shortest side to s (PIL bicubic), centre crop rounded half to even, normalise.
+
+    Source: the transform of `clip.load` (openai/CLIP `clip/clip.py`), as used by arctanxarc/UniCTokens
+    `sync_r1_grpo/clip_eval.py`; the same as open_clip's `image_transform`.
+    """
+    small = _pil(pixels, _shortest(pixels, numbers.size), Image.Resampling.BICUBIC)
+    return _normalised(_crop(small, numbers.size, _round_half), numbers)
+
+
+def dino_torchvision(pixels: Pixels, numbers: ModelInput) -> Tensor:
+    """Shortest side to 256/224 s (PIL bicubic), centre crop s rounded half to even, normalise.
+
+    Source: facebookresearch/dino `eval_linear.py`; yuangpeng/dreambench_plus `metrics/dino_score.py` (66ca27e).
+    """
+    small = _pil(pixels, _shortest(pixels, round(256 / 224 * numbers.size)), Image.Resampling.BICUBIC)
+    return _normalised(_crop(small, numbers.size, _round_half), numbers)
+
+
+def dinov2_hf(pixels: Pixels, numbers: ModelInput) -> Tensor:
+    """Shortest side to the processor's (256/224 s where it names none; PIL bicubic), crop s rounded down, normalise.
+
+    Source: transformers `BitImageProcessorPil`, as in yuangpeng/dreambench_plus `metrics/dino_score.py` (66ca27e).
+    """
+    shortest = numbers.shortest or round(256 / 224 * numbers.size)
+    small = _pil(pixels, _shortest(pixels, shortest), Image.Resampling.BICUBIC)
+    return _normalised(_crop(small, numbers.size, _floor_half), numbers)
+
+
+def clip_unictokens(pixels: Pixels, numbers: ModelInput) -> Tensor:
+    """CLIP on washed-out pictures: a range conversion for [-1, 1] applied to [0, 1].
+
+    Shortest side to 512/224 s (PIL bicubic), crop to it, x/255, (x + 1)/2, shortest side to s (bicubic on the tensor,
+    antialiased; already square), normalise. Source: arctanxarc/UniCTokens `eval/clip_eval.py`.
+    """
+    first = round(512 / 224 * numbers.size)
+    square = _crop(_pil(pixels, _shortest(pixels, first), Image.Resampling.BICUBIC), first, _round_half)
+    washed = (_tensor(square) + 1.0) / 2.0
+    return _normalised_tensor(_resized(washed, (numbers.size, numbers.size), "bicubic"), numbers)
+
+
+def clip_divrl_reward(pixels: Pixels, numbers: ModelInput) -> Tensor:
+    """x/255, shortest side to s (bilinear on the tensor, antialiased), centre crop s, normalise.
+
+    Source: the CLIP reward of QianWangX/DivRL (b0d3f69), with torchvision from 0.17 on.
+    """
+    small = _resized(_tensor(pixels), _shortest(pixels, numbers.size), "bilinear")
+    return _normalised_tensor(_crop_tensor(small, numbers.size), numbers)
+
+
+def dreamsim(pixels: Pixels, numbers: ModelInput) -> Tensor:
+    """Squashed to s x s (PIL bicubic), x/255 in [0, 1]; each branch normalises for itself.
+
+    Source: dreamsim 0.2.1 `dreamsim/model.py`.
+    """
+    return _tensor(_pil(pixels, (numbers.size, numbers.size), Image.Resampling.BICUBIC))
+
+
+def lpips_96(pixels: Pixels, numbers: ModelInput) -> Tensor:  # noqa: ARG001 - one signature for all
+    """Squashed to 96 x 96, the embedded world's own size (PIL bicubic), x/127.5 - 1 in [-1, 1]."""
+    return _centred(_pil(pixels, (96, 96), Image.Resampling.BICUBIC))
+
+
+def lpips_256(pixels: Pixels, numbers: ModelInput) -> Tensor:  # noqa: ARG001 - one signature for all
+    """Squashed to 256 x 256 (PIL bicubic), x/127.5 - 1 in [-1, 1]. The range is lpips 0.1.4's; it names no size."""
+    return _centred(_pil(pixels, (256, 256), Image.Resampling.BICUBIC))
+
+
+def lpips_512(pixels: Pixels, numbers: ModelInput) -> Tensor:  # noqa: ARG001 - one signature for all
+    """Squashed to 512 x 512 (PIL bicubic), x/127.5 - 1 in [-1, 1]. The range is lpips 0.1.4's; it names no size."""
+    return _centred(_pil(pixels, (512, 512), Image.Resampling.BICUBIC))
+
+
+PREPROCESSES: Mapping[str, Callable[[Pixels, ModelInput], Tensor]] = {
+    steps.__name__: steps
+    for steps in (
+        clip_hf,
+        clip_openai,
+        clip_unictokens,
+        clip_divrl_reward,
+        dino_torchvision,
+        dinov2_hf,
+        dreamsim,
+        lpips_96,
+        lpips_256,
+        lpips_512,
+    )
+}
+_FIXED_SIDE = {"lpips_96": 96, "lpips_256": 256, "lpips_512": 512}
+_OWN_RANGE = ("dreamsim", "lpips_96", "lpips_256", "lpips_512")
+"""Preprocessings that use nothing of the model but its side."""
+
+
+def _shortest(pixels: Pixels, short: int) -> Size:
+    """(height, width) with the shorter side `short`, the longer one rounded down."""
+    height, width = pixels.shape[:2]
+    if width <= height:
+        return int(short * height / width), short
+    return short, int(short * width / height)
+
+
+def _pil(pixels: Pixels, size: Size, resample: Image.Resampling) -> Pixels:
+    if pixels.shape[:2] == size:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize(size[::-1], resample=resample))
+
+
+def _floor_half(excess: int) -> int:
+    return excess // 2
+
+
+def _round_half(excess: int) -> int:
+    return round(excess / 2)
+
+
+def _crop(pixels: Pixels, side: int, offset: Callable[[int], int]) -> Pixels:
+    """The central side x side of [H, W, 3]."""
+    top, left = (offset(length - side) for length in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]
+
+
+def _crop_tensor(picture: Tensor, side: int) -> Tensor:
+    """The central side x side of [3, H, W], rounded half to even."""
+    top, left = (_round_half(length - side) for length in picture.shape[1:])
+    return picture[:, top : top + side, left : left + side]
+
+
+def _tensor(pixels: Pixels) -> Tensor:
+    """[H, W, 3] to [3, H, W] in [0, 1]: x/255 in float32."""
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
+
+
+def _normalised(pixels: Pixels, numbers: ModelInput) -> Tensor:
+    return _normalised_tensor(_tensor(pixels), numbers)
+
+
+def _normalised_tensor(picture: Tensor, numbers: ModelInput) -> Tensor:
+    mean, std = (np.array(values, dtype=np.float32)[:, None, None] for values in (numbers.mean, numbers.std))
+    normalised: Tensor = (picture - mean) / std
+    return normalised
+
+
+def _centred(pixels: Pixels) -> Tensor:
+    return (pixels.transpose(2, 0, 1) / 127.5 - 1.0).astype(np.float32)
+
+
+def _resized(picture: Tensor, size: Size, mode: str) -> Tensor:
+    """torchvision's resize of a float tensor: antialiased, not clamped."""
+    import torch
+
+    if picture.shape[1:] == size:
+        return picture
+    batch: torch.Tensor = torch.from_numpy(np.ascontiguousarray(picture))[None]
+    resized = torch.nn.functional.interpolate(batch, size=size, mode=mode, align_corners=False, antialias=True)
+    array: Tensor = resized[0].numpy()
+    return array

@@ -1,0 +1,60 @@
+"""Which backbone a spec means in which profile, and which profile this machine can run."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from evalkit.features.spec import ExtractorSpec
+    from evalkit.nouns import Profile
+
+ProfileChoice = Literal["auto", "paper", "sandbox"]
+_EMBEDDED = {"clip": "clip", "open_clip": "clip", "dino": "dino", "dreamsim": "dreamsim", "lpips": "lpips"}
+MINIMUM_CUDA_GIB = 6.0
+"""What the largest backbone of the image metrics needs at its forward batch, with room for the pictures."""
+
+
+class Resolved(NamedTuple):
+    """A profile and why it was taken."""
+
+    profile: Profile
+    why: str
+
+
+def resolve_spec(spec: ExtractorSpec, profile: Profile) -> ExtractorSpec:
+    """The backbone that a metric's spec means in a profile.
+
+    In the sandbox each family has one embedded model; preprocessing keeps its name and scales to that model's input,
+    but for LPIPS, which has no input size of its own and is taken at the size of the world's pictures. A family
+    without an embedded counterpart keeps its model, and is computed where that model is at hand.
+    """
+    if profile == "paper" or spec.family not in _EMBEDDED:
+        return spec
+    embedded = _EMBEDDED[spec.family]
+    family = "clip" if spec.family == "open_clip" else spec.family
+    changed = {"family": family, "model": f"sandbox:{embedded}", "revision": None}
+    return spec.model_copy(update=changed | ({"preprocess": "lpips_96"} if family == "lpips" else {}))
+
+
+def choose_profile(choice: ProfileChoice, specs: Iterable[ExtractorSpec], *, fetch: bool = False) -> Resolved:
+    """`auto`: paper where CUDA with enough memory is there and all weights are at hand or may be fetched, else sandbox."""
+    if choice != "auto":
+        return Resolved(choice, "asked for")
+    if not shutil.which("nvidia-smi"):
+        return Resolved("sandbox", "no CUDA device on this machine")
+    import torch
+
+    if not torch.cuda.is_available():
+        return Resolved("sandbox", "an NVIDIA driver is there, but torch finds no CUDA device")
+    memory = torch.cuda.get_device_properties(0).total_memory / 2**30
+    if memory < MINIMUM_CUDA_GIB:
+        return Resolved("sandbox", f"the CUDA device has {memory:.1f} GiB, wanted {MINIMUM_CUDA_GIB:.0f} or more")
+    from evalkit.features.weights import weights_at_hand
+
+    lacking = sorted({spec.model for spec in specs if weights_at_hand(spec.model) is None})
+    if lacking and not fetch:
+        return Resolved("sandbox", f"weights not on this machine: {', '.join(lacking)}; --fetch downloads them")
+    return Resolved("paper", f"CUDA with {memory:.0f} GiB and all weights {'to be fetched' if lacking else 'at hand'}")

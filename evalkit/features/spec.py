@@ -1,0 +1,78 @@
+"""What a metric asks of a backbone, and what it asks about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from evalkit.nouns.base import Name, Noun
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+class ExtractorSpec(Noun):
+    """A backbone with its preprocessing: one of these is loaded once and shared by every metric that names it."""
+
+    family: Name
+    """Entry point in the group `evalkit.extractors`: `clip`, `open_clip`, `dino`, `dreamsim`, `lpips`."""
+    model: str
+    """Hub id (`openai/clip-vit-base-patch32`), a local folder, or `sandbox:NAME` for the embedded models."""
+    preprocess: Name
+    """Named picture preprocessing, scaled to the model's input size."""
+    text: Name | None = None
+    """Named text preprocessing, where the backbone reads text."""
+    dtype: Dtype = "float32"
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageContent:
+    """A picture by the hash of its decoded pixels; `path` says where to read it when the feature is not cached."""
+
+    sha256: str
+    path: Path
+
+    @property
+    def key(self) -> str:
+        """What the feature is cached under."""
+        return self.sha256
+
+
+@dataclass(frozen=True)
+class TextContent:
+    """A text, cached under its own hash."""
+
+    text: str
+
+    @property
+    def key(self) -> str:
+        """sha256 of the UTF-8 text, prefixed so that it cannot be a picture's."""
+        import hashlib
+
+        return "t" + hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class PairContent:
+    """An ordered pair of pictures, for backbones that measure pairs (LPIPS)."""
+
+    first: ImageContent
+    second: ImageContent
+
+    @property
+    def key(self) -> str:
+        """Both hashes."""
+        return f"{self.first.sha256}-{self.second.sha256}"
+
+
+Content = ImageContent | TextContent | PairContent
+
+
+@dataclass(frozen=True)
+class FeatureRequest:
+    """One feature that a metric needs: `output` of `spec` on `content`."""
+
+    spec: ExtractorSpec
+    content: Content
+    output: str

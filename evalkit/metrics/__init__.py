@@ -1,0 +1,1 @@
+"""Pure functions on features, and the registered metrics around them."""

@@ -1,0 +1,101 @@
+"""The contract of a metric: a card, the features it asks for, and what it makes of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from evalkit.metrics.card import MetricCard, VariantCard, read_card
+from evalkit.nouns import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from evalkit.features.spec import ExtractorSpec, FeatureRequest, ImageContent
+    from evalkit.nouns import Case
+
+
+class Outcome(NamedTuple):
+    """What a metric says of one sample: a value, or the state that says why there is none."""
+
+    state: State
+    value: float | None = None
+    weight: float = 1.0
+    """How many equally counted values `value` is the mean of."""
+    reason: str | None = None
+
+    @classmethod
+    def scored(cls, value: float, *, weight: float = 1.0) -> Outcome:
+        """A value; one that is not finite becomes `undefined`."""
+        import math
+
+        if not math.isfinite(value):
+            return cls(State.UNDEFINED, reason=f"the formula gave {value}")
+        return cls(State.SCORED, float(value), weight)
+
+
+class Unscorable(Exception):  # noqa: N818 - not an error: the metric's way of saying why an item has no score
+    """Raised by `Metric.requests` where it is known without features that an item has no score."""
+
+    def __init__(self, state: State, reason: str) -> None:
+        super().__init__(reason)
+        self.state, self.reason = state, reason
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sample with what it is measured against."""
+
+    case: Case
+    seed: int
+    sample: ImageContent
+    targets: tuple[ImageContent, ...]
+
+    def need_targets(self) -> None:
+        """Raises Unscorable (`reference_missing`) where the case has no target picture."""
+        if not self.targets:
+            raise Unscorable(State.REFERENCE_MISSING, f"{self.case.case_id} has no target picture")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A variant with its backbone resolved for the run's profile."""
+
+    name: str
+    card: VariantCard
+    extractor: ExtractorSpec
+
+
+class Metric(ABC):
+    """What an entry point of `evalkit.metrics` holds an instance of.
+
+    The engine calls `requests` for each item, gets the features, and calls `score` with the items whose features are
+    all there; the others get the state of the feature that is missing.
+    """
+
+    def __init__(self, card: Path) -> None:
+        self.card_path = card
+
+    @cached_property
+    def card(self) -> MetricCard:
+        """The declaration. Raises DataError where the file does not validate."""
+        return read_card(self.card_path)
+
+    @abstractmethod
+    def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
+        """The features that scoring this item needs. Raises Unscorable where it has no score whatever they are."""
+
+    @abstractmethod
+    def score(
+        self, items: Sequence[Item], bound: Bound, features: Sequence[Sequence[NDArray[np.float32]]]
+    ) -> list[Outcome]:
+        """One outcome an item, in order. `features[i]` answers `requests(items[i])`, in its order.
+
+        An outcome must not depend on what else is in `items`.
+        """

@@ -1,0 +1,118 @@
+"""nSSM: how differently two pictures of one subject are laid out, from the self-similarity of their patch features.
+
+One minus Pearson's correlation of the two pictures' patch self-similarity matrices inside the reference's mask. High
+means another pose or geometry; a copy is 0.
+
+Source: DivRL (arXiv 2606.23950), section 3.2.2; QianWangX/DivRL `mtg/cal_nssm.py` (b0d3f69), read and not copied.
+Variants: `paper` as the text says; `official` as the code does: with resolution 32 it averages to 24 and enlarges
+again, it multiplies the correlation by (n - 1)/n for n ordered pairs, and it gives 0 where there is no value;
+`corrected` is `paper`. Deviation: the matrices are never formed; the sums over pairs of cells follow from products of
+features (sum of squared similarities = squared Frobenius norm of F'F), which is equal in exact arithmetic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from evalkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHUNK_FLOATS = 2**25
+EPS = 1e-8
+CONSTANT = 1e-12
+"""Variance of similarities (each in [-1, 1]) below which they are equal but for rounding."""
+
+
+def nssm(
+    gen: Tensor,
+    ref: Tensor,
+    mask: Tensor,
+    *,
+    resolution: int = 48,
+    variant: Literal["paper", "official", "corrected"] = "paper",
+) -> Tensor:
+    """nSSM of each pair.
+
+    gen, ref: [B, H, W, C] patch features of the generated and the reference picture; mask: [B, h, w] bool, the
+    reference's subject at any size. Features are averaged down to `resolution` cells a side. Returns [B] float32 in
+    [0, 2]; 0 for identical features. Undefined (fewer than two cells in the mask, or constant similarity): NaN, and 0
+    in `official`.
+
+    Raises: UsageError for shapes that do not fit or an unknown variant.
+    """
+    import torch
+
+    _check(gen, ref, mask, resolution, variant)
+    cells = _masked_cells(mask, gen.shape[1:3], resolution)
+    rows = max(1, CHUNK_FLOATS // (resolution**2 * gen.shape[-1] + gen.shape[-1] ** 2))
+    values = [
+        _correlated(
+            _cells(gen[i : i + rows], resolution), _cells(ref[i : i + rows], resolution), cells[i : i + rows], variant
+        )
+        for i in range(0, len(gen), rows)
+    ]
+    return torch.cat(values).float() if values else gen.new_zeros(0)
+
+
+def _check(gen: Tensor, ref: Tensor, mask: Tensor, resolution: int, variant: str) -> None:
+    if gen.ndim != 4 or gen.shape != ref.shape or mask.ndim != 3 or len(mask) != len(gen):
+        shapes = [list(tensor.shape) for tensor in (gen, ref, mask)]
+        raise UsageError(f"wanted gen and ref [B, H, W, C] of one shape and mask [B, h, w], found {shapes}")
+    if variant not in ("paper", "official", "corrected"):
+        raise UsageError(f"wanted variant 'paper', 'official' or 'corrected', found {variant!r}")
+    if resolution < 2:
+        raise UsageError(f"wanted a resolution of 2 cells a side or more, found {resolution}")
+
+
+def _cells(features: Tensor, resolution: int) -> Tensor:
+    """Normalised features averaged to [B, resolution**2, C] in float64; not normalised again, as the source does."""
+    from torch.nn.functional import avg_pool2d, interpolate, normalize
+
+    grid = normalize(features.double(), dim=-1).permute(0, 3, 1, 2)
+    factor = max(1, -(-grid.shape[-1] // resolution))
+    grid = avg_pool2d(grid, factor) if factor > 1 else grid
+    if grid.shape[-2:] != (resolution, resolution):
+        grid = interpolate(grid, (resolution, resolution), mode="bilinear", align_corners=False)
+    return grid.flatten(2).transpose(1, 2)
+
+
+def _masked_cells(mask: Tensor, grid: tuple[int, ...], resolution: int) -> Tensor:
+    """The mask at the features' grid (antialiased, on 8-bit values as a picture), then at `resolution`, over one half."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    levels = (mask.bool()[:, None] * 255).to(torch.uint8)
+    at_grid = interpolate(levels, tuple(grid), mode="bilinear", antialias=True).double() / 255
+    if tuple(grid) != (resolution, resolution):
+        at_grid = interpolate(at_grid, (resolution, resolution), mode="bilinear", align_corners=False)
+    return (at_grid > 0.5).flatten(1)
+
+
+def _correlated(gen: Tensor, ref: Tensor, inside: Tensor, variant: str) -> Tensor:
+    """1 - Pearson over ordered pairs of distinct cells inside the mask, for each pair of pictures."""
+    x, y = gen * inside[..., None], ref * inside[..., None]
+    cells = inside.sum(1).double()
+    n = cells * (cells - 1)
+    sum_x, sum_y = _pair_sum(x), _pair_sum(y)
+    mean_x, mean_y = sum_x / n, sum_y / n
+    var_x = (_product_sum(x, x) / n - mean_x**2).clamp(min=0)
+    var_y = (_product_sum(y, y) / n - mean_y**2).clamp(min=0)
+    covariance = _product_sum(x, y) / n - mean_x * mean_y
+    undefined = (cells < 2) | (var_x < CONSTANT) | (var_y < CONSTANT)
+    if variant == "official":
+        value = 1 - covariance / ((var_x * var_y).sqrt() * n / (n - 1) + EPS)
+        return value.masked_fill(undefined, 0.0)
+    return (1 - covariance / (var_x * var_y).sqrt()).masked_fill(undefined, float("nan"))
+
+
+def _pair_sum(x: Tensor) -> Tensor:
+    """Sum over i != j of x_i . x_j."""
+    return (x.sum(1) ** 2).sum(-1) - (x**2).sum((1, 2))
+
+
+def _product_sum(x: Tensor, y: Tensor) -> Tensor:
+    """Sum over i != j of (x_i . x_j)(y_i . y_j)."""
+    products = x.transpose(1, 2) @ y
+    return (products**2).sum((1, 2)) - ((x**2).sum(-1) * (y**2).sum(-1)).sum(1)
