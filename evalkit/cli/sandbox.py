@@ -1,0 +1,78 @@
+"""`evalkit sandbox`: the embedded world and its models."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evalkit.errors import DataError, UsageError
+
+app = typer.Typer(
+    help="The embedded world: draw it, train its models.", invoke_without_command=True, rich_markup_mode=None
+)
+NewFolder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where it goes; must not exist yet.")]
+
+
+@app.callback()
+def _help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit
+
+
+@app.command("draw")
+def draw(out: NewFolder) -> int:
+    """Draw the embedded DreamBench++ world in the official layout, to look at or to make samples for."""
+    from evalkit.sandbox.benchmark import write_dreambench_pp
+
+    if out.exists():
+        raise DataError(f"wanted a new folder for --out, found {str(out)!r} already there; name another")
+    write_dreambench_pp(out)
+    print(out)
+    return 0
+
+
+@app.command("train")
+def train(
+    out: NewFolder,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the weights and the batches.")] = 0,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0.1, help="For each model; 12 if not given.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="For each model, instead of minutes: repeatable.")
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option("--work", metavar="DIR", help="Where rendered pictures are kept.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that render.")] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads that train.")] = 1,
+) -> int:
+    """Train the embedded CLIP, DINO and LPIPS models on the world and print the card with what they can do."""
+    import yaml
+
+    from evalkit.paths import cache_root
+    from evalkit.sandbox.training.loop import Budget
+    from evalkit.sandbox.training.run import DEFAULT_BUDGET, MODELS, train_all
+
+    if minutes is not None and steps is not None:
+        raise UsageError(f"wanted --minutes or --steps, found both ({minutes:g} and {steps}); leave one out")
+    asked = Budget(minutes=minutes, steps=steps) if minutes is not None or steps is not None else DEFAULT_BUDGET
+    card = train_all(
+        out,
+        seed=seed,
+        work=work or cache_root() / "sandbox-training",
+        budgets=dict.fromkeys(MODELS, asked),
+        workers=workers,
+        threads=threads,
+        progress=_tell if sys.stderr.isatty() else None,
+    )
+    print(yaml.safe_dump(card, sort_keys=False).rstrip())
+    return 0
+
+
+def _tell(stage: str, share: float) -> None:
+    print(f"\r{stage}: {share:.0%}   ", end="", file=sys.stderr, flush=True)

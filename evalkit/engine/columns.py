@@ -1,0 +1,118 @@
+"""The columns of a run: each metric of the protocol with its variant, backbone and signature."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from evalkit.errors import Collector, WeightsError
+from evalkit.features.profiles import resolve_spec
+from evalkit.metrics.base import Bound, Metric
+from evalkit.nouns import MetricChoice, Signature
+from evalkit.registry import METRICS, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from evalkit.engine.backbones import Backbones
+    from evalkit.features.spec import ExtractorSpec
+    from evalkit.nouns import Case, Profile
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric as this run computes it."""
+
+    label: str
+    """Name in tables: the metric's own for its first variant in the protocol, `metric@variant` for further ones."""
+    choice: MetricChoice
+    metric: Metric
+    bound: Bound
+    signature: Signature
+    """Everything but the aggregation; what scores are stored under."""
+    lacking: str | None
+    """Why the backbone cannot be had, None where its weights are at hand."""
+
+    @property
+    def full_signature(self) -> Signature:
+        """With the aggregation: what is printed beside the aggregated number."""
+        return self.signature.with_part("agg", self.choice.aggregation)
+
+    def applies(self, case: Case) -> bool:
+        """False where the protocol leaves this case out of this metric."""
+        facets = {"category": {case.category}, "tag": set(case.tags)}
+        return all(not facets[key].isdisjoint(wanted) for key, wanted in self.choice.where.items())
+
+
+def choices(protocol: Sequence[MetricChoice], extra: Iterable[str]) -> tuple[MetricChoice, ...]:
+    """The protocol's metrics and those asked for by name (`metric` or `metric@variant[:aggregation]`).
+
+    Raises UsageError with every name that does not exist.
+    """
+    found, problems = list(protocol), Collector()
+    for text in extra:
+        with problems:
+            choice = _choice(text)
+            found += [choice] if choice not in found else []
+    problems.raise_usage("--metric")
+    return tuple(found)
+
+
+def _choice(text: str) -> MetricChoice:
+    name, _, aggregation = text.partition(":")
+    metric, _, variant = name.partition("@")
+    card = load(METRICS, metric).card
+    card.variant(variant or None)
+    return MetricChoice.parse(f"{metric}@{variant or card.default_variant}:{aggregation or 'micro'}")
+
+
+def variant_specs(chosen: Iterable[MetricChoice]) -> list[ExtractorSpec]:
+    """The published backbones that these metrics name. Raises UsageError for names that do not exist."""
+    return list(dict.fromkeys(load(METRICS, c.metric).card.variant(c.variant).extractor for c in chosen))
+
+
+def columns(chosen: Sequence[MetricChoice], profile: Profile, backbones: Backbones) -> list[Column]:
+    """The columns in protocol order, each bound to its backbone in this profile."""
+    first: Counter[str] = Counter()
+    found = []
+    for choice in chosen:
+        metric: Metric = load(METRICS, choice.metric)
+        card = metric.card.variant(choice.variant)
+        bound = Bound(choice.variant, card, resolve_spec(card.extractor, profile))
+        label = choice.metric
+        if first[choice.metric]:
+            label = choice.column if choice.aggregation == "micro" else str(choice)
+        first[choice.metric] += 1
+        try:
+            described = backbones.describe(bound.extractor)
+            parts, lacking = dict(described.parts) | {"features": described.digest[:12]}, None
+        except WeightsError as error:
+            parts, lacking = {"backbone": bound.extractor.model, "weights": "missing"}, str(error)
+        signature = Signature.of(
+            metric=choice.metric,
+            variant=choice.variant,
+            **parts,
+            scale=f"{card.scale:g}",
+            **{key: str(value).lower() for key, value in sorted(card.params.items())},
+            **({"where": _told(choice.where)} if choice.where else {}),
+            v=str(metric.card.version),
+        )
+        found.append(Column(label, choice, metric, bound, signature, lacking))
+    return _distinct(found)
+
+
+def _told(where: Mapping[Any, Sequence[str]]) -> str:
+    return json.dumps({key: sorted(values) for key, values in sorted(where.items())}, separators=(",", ":"))
+
+
+def _distinct(found: list[Column]) -> list[Column]:
+    """Columns of one metric and variant carry their aggregation, and the cases they are limited to, in the label."""
+    labels = Counter(column.label for column in found)
+    return [c if labels[c.label] == 1 else replace(c, label=f"{c.choice}{_limited(c.choice)}") for c in found]
+
+
+def _limited(choice: MetricChoice) -> str:
+    return f"[{_told(choice.where)}]" if choice.where else ""

@@ -1,0 +1,151 @@
+"""The first half of a run: samples for every case and seed that has none."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import EvalkitError, MediaError, MethodError
+from evalkit.files import atomic_write_bytes
+from evalkit.media import decode_image, encode_png, pixel_sha256
+from evalkit.methods.base import Job, Made, rng_seed
+from evalkit.nouns import Sample
+from evalkit.progress import progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from evalkit.methods.base import Context, Method
+    from evalkit.nouns import Case
+    from evalkit.runs.folder import RunFolder
+
+FLUSH = 32
+"""Samples between two appends to the store: what a kill can cost."""
+WRITERS = 2
+"""Threads that encode and write; encoding a PNG costs more than many methods take to make the picture."""
+REMEMBERED = 4
+"""Encoded pictures kept in memory, in case the next one is the same."""
+
+
+def generate(
+    method: Method,
+    context: Context,
+    run: RunFolder,
+    expected: Sequence[tuple[Case, int]],
+    case_sha256: Mapping[str, str],
+) -> int:
+    """Makes every missing sample and returns how many were made or failed now.
+
+    A sample is missing where the store has none for (case, seed), where it failed, or where its file is gone.
+    """
+    there = run.samples.latest()
+    jobs = [
+        Job(case, seed, rng_seed(method.info.name, case.case_id, seed))
+        for case, seed in expected
+        if not _stands(run, there.get((case.case_id, seed)))
+    ]
+    title = f"generate {method.info.name}"
+    store = _Writer(method, run, case_sha256)
+    with (
+        progress(title, len(expected), done=len(expected) - len(jobs), unit="samples") as advance,
+        ThreadPoolExecutor(WRITERS, thread_name_prefix="evalkit-write") as pool,
+    ):
+        pending: list[Made] = []
+
+        def flush() -> None:
+            batch, pending[:] = list(pending), []
+            if batch:
+                run.samples.append(list(pool.map(store, batch)))
+                advance(len(batch))
+
+        try:
+            for made in method.make(jobs, context) if jobs else ():
+                pending.append(made)
+                if len(pending) == FLUSH:
+                    flush()
+        except EvalkitError:
+            raise
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"
+            raise MethodError(
+                f"{method.info.name} failed ({told}); what it made before is kept, run again to go on"
+            ) from error
+        finally:
+            flush()
+    return len(jobs)
+
+
+def _stands(run: RunFolder, sample: Sample | None) -> bool:
+    """Whether the sample's file is there as it was made; one of another time is decoded to see."""
+    if sample is None or sample.state != "made":
+        return False
+    path = run.media_folder / str(sample.path)
+    if not path.is_file() or path.stat().st_size != sample.file_size:
+        return False
+    if path.stat().st_mtime_ns == sample.file_mtime_ns:
+        return True
+    with suppress(MediaError):
+        return decode_image(path).sha256 == sample.pixels_sha256
+    return False
+
+
+def _problem(made: Made) -> str | None:
+    """Why there is no picture to write, None where there is one."""
+    if made.pixels is None:
+        return made.reason or "the method gave no reason"
+    pixels: Any = made.pixels
+    shape, dtype = tuple(getattr(pixels, "shape", ())), getattr(pixels, "dtype", None)
+    if dtype != "uint8" or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        return f"wanted pixels uint8 [H, W, 3] from the method, found {dtype} {list(shape)}"
+    return None
+
+
+class _Writer:
+    """Writes a method's pictures into the run. Equal pictures in a row (a control's copies) are encoded once."""
+
+    def __init__(self, method: Method, run: RunFolder, case_sha256: Mapping[str, str]) -> None:
+        self._info, self._run, self._case_sha256 = method.info, run, case_sha256
+        self._encoded: OrderedDict[str, bytes] = OrderedDict()
+
+    def __call__(self, made: Made) -> Sample:
+        job = made.job
+        sample = partial(
+            Sample,
+            case_id=job.case.case_id,
+            seed=job.seed,
+            case_sha256=self._case_sha256[job.case.case_id],
+            method=self._info.name,
+            method_version=self._info.version,
+            rng_seed=job.rng_seed,
+        )
+        problem = _problem(made)
+        if made.pixels is None or problem is not None:
+            return sample(state="failed", reason=problem)
+        sha256 = pixel_sha256(made.pixels)
+        path = self._run.media_path(job.case.case_id, job.seed, ".png")
+        atomic_write_bytes(path, self._png(sha256, made.pixels))
+        stat = path.stat()
+        height, width = made.pixels.shape[:2]
+        return sample(
+            state="made",
+            path=path.relative_to(self._run.media_folder).as_posix(),
+            pixels_sha256=sha256,
+            file_size=stat.st_size,
+            file_mtime_ns=stat.st_mtime_ns,
+            width=width,
+            height=height,
+        )
+
+    def _png(self, sha256: str, pixels: NDArray[np.uint8]) -> bytes:
+        if (known := self._encoded.get(sha256)) is not None:
+            return known
+        data = self._encoded[sha256] = encode_png(pixels)
+        while len(self._encoded) > REMEMBERED:
+            self._encoded.popitem(last=False)
+        return data

@@ -1,0 +1,75 @@
+"""What a run came to: the score table with coverage, signatures and what is missing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evalkit.engine.summary import MetricSummary
+from evalkit.errors import RunError
+from evalkit.nouns import State
+from evalkit.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run's score table."""
+
+    path: Path
+    method: str
+    benchmark: str
+    protocol: str
+    profile: str
+    scores: dict[str, MetricSummary]
+    scales: dict[str, float]
+    in_domain: tuple[str, ...]
+    """Metrics of the table that share a family with a reward of the method."""
+    problems: tuple[str, ...] = ()
+    """What kept the run from being whole, one line each."""
+
+    @property
+    def whole(self) -> bool:
+        """False where something is missing that could have been there."""
+        return all(State.of(state).whole for summary in self.scores.values() for state in summary.states)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form that `--json` prints."""
+        scores = {label: summary.model_dump(mode="json") for label, summary in self.scores.items()}
+        return {"run": str(self.path), "profile": self.profile, "scores": scores}
+
+    def to_summary(self) -> dict[str, Any]:
+        """What `summary.json` in the run folder holds: no times, no paths, so that equal runs are equal bytes."""
+        keys = ("method", "benchmark", "protocol", "profile")
+        told: dict[str, Any] = {key: getattr(self, key) for key in keys}
+        scores = {label: summary.model_dump(mode="json") for label, summary in self.scores.items()}
+        return told | {
+            "order": list(scores),
+            "scores": scores,
+            "scales": self.scales,
+            "in_domain": list(self.in_domain),
+            "problems": list(self.problems),
+        }
+
+
+def read_result(path: Path) -> Result:
+    """The table that a run folder holds. Raises RunError where the run has not been scored."""
+    run = RunFolder.read(path)
+    file = run.path / "summary.json"
+    if not file.is_file():
+        raise RunError(f"{path} has samples but no scores yet; `evalkit score {path}` makes them")
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if told.pop("request") != run.record.request.digest():
+            raise RunError(
+                f"the scores in {path} are of an earlier request; `evalkit score {path}` brings them up to date"
+            )
+        cells = told.pop("scores")
+        scores = {label: MetricSummary.read(cells[label], where=f"{file}: {label}") for label in told.pop("order")}
+        told["in_domain"], told["problems"] = tuple(told["in_domain"]), tuple(told["problems"])
+        return Result(path=run.path, scores=scores, **told)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{file} is damaged ({error}); `evalkit score {path}` writes it anew") from error

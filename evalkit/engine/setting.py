@@ -1,0 +1,169 @@
+"""What a command's words mean: benchmark, protocol, profile, data and cases, every mistake reported at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, cast, get_args
+
+from evalkit.engine.columns import choices, variant_specs
+from evalkit.engine.targets import Targets
+from evalkit.errors import Collector, DataError, UsageError
+from evalkit.features.pictures import Pictures
+from evalkit.features.profiles import ProfileChoice, choose_profile
+from evalkit.media.known import KnownPixels
+from evalkit.paths import cache_root
+from evalkit.progress import warn
+from evalkit.registry import BENCHMARKS, METHODS, load, unknown
+from evalkit.runs.cases import RunCase
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from evalkit.benchmarks.base import Benchmark, Loaded
+    from evalkit.features.profiles import Resolved
+    from evalkit.nouns import Case, MetricChoice, Protocol
+
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
+_CAUTION = "; small embedded models: not comparable with published numbers"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A user's words, as given."""
+
+    bench: str
+    """`NAME` or `NAME/PROTOCOL`."""
+    protocol: str | None = None
+    data: Path | None = None
+    profile: str = "auto"
+    seeds: int | None = None
+    limit: int | None = None
+    metrics: tuple[str, ...] = ()
+    out: Path | None = None
+    resume: bool = True
+    fetch: bool = False
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What they mean."""
+
+    request: Request
+    protocol: Protocol
+    profile: Resolved
+    choices: tuple[MetricChoice, ...]
+    benchmark: Loaded
+    data: Path | None
+    """The benchmark's data folder, None for the embedded world."""
+    expected: tuple[tuple[Case, int], ...]
+    """Every (case, seed) of this run, in the benchmark's order."""
+    seeds: tuple[int, ...]
+    targets: Targets
+    pictures: Pictures
+
+    @cached_property
+    def cases(self) -> tuple[RunCase, ...]:
+        """The distinct cases of `expected`, with the digests of what their samples depend on."""
+        pixels = self.targets.pixels()
+        distinct = {case.case_id: case for case, _ in self.expected}
+        return tuple(RunCase.of(case, pixels) for case in distinct.values())
+
+    @cached_property
+    def case_sha256(self) -> dict[str, str]:
+        """Digest of each case by its id."""
+        return {case.case_id: case.sha256 for case in self.cases}
+
+
+def prepare(request: Request, *, method: str | None = None) -> Setting:
+    """Checks every word of the request, and the method's name where one is given, then loads the benchmark.
+
+    Raises UsageError with all words that do not fit, DataError and ProblemsError for the data.
+    """
+    name, _, within = request.bench.partition("/")
+    problems = Collector()
+    benchmark: Benchmark | None = None
+    chosen: tuple[MetricChoice, ...] = ()
+    if method is not None:
+        with problems:
+            load(METHODS, method)
+    with problems:
+        _check_profile(request.profile)
+    with problems:
+        _check_data(request.data)
+    with problems:
+        benchmark = load(BENCHMARKS, name)
+    with problems:
+        wanted = _one_protocol(within, request.protocol)
+        if benchmark is not None:
+            chosen = choices(benchmark.spec.protocol(wanted).metrics, request.metrics)
+    problems.raise_usage("the command does not fit")
+    assert benchmark is not None
+    return _load(request, benchmark, benchmark.spec.protocol(wanted), chosen)
+
+
+def _load(request: Request, benchmark: Benchmark, protocol: Protocol, chosen: tuple[MetricChoice, ...]) -> Setting:
+    profile = choose_profile(cast("ProfileChoice", request.profile), variant_specs(chosen), fetch=request.fetch)
+    warn(f"profile {profile.profile}: {profile.why}{_CAUTION if profile.profile == 'sandbox' else ''}")
+    folder = _data_folder(request, benchmark, profile)
+    loaded = benchmark.load(folder, protocol.name)
+    cases = _limited(loaded.cases, request.limit)
+    seeds = range(request.seeds or protocol.seeds)
+    pictures = Pictures()
+    return Setting(
+        request=request,
+        protocol=protocol,
+        profile=profile,
+        choices=chosen,
+        benchmark=loaded,
+        data=folder if request.data is not None or loaded.world is None else None,
+        expected=tuple((case, seed) for case in cases for seed in seeds),
+        seeds=tuple(seeds),
+        targets=Targets(cases, loaded.root, pictures, KnownPixels(cache_root() / "pixels")),
+        pictures=pictures,
+    )
+
+
+def _data_folder(request: Request, benchmark: Benchmark, profile: Resolved) -> Path:
+    spec = benchmark.spec
+    if request.data is not None:
+        return request.data
+    if profile.profile == "sandbox" and spec.sandbox:
+        return benchmark.embed(cache_root() / "world" / spec.name)
+    if request.fetch and spec.source.hub is not None:
+        warn(f"fetching {spec.source.hub} from the hub; licence: {spec.source.licence}")
+        return benchmark.fetch(cache_root() / "data" / spec.name)
+    fetched = cache_root() / "data" / spec.name
+    if fetched.is_dir():
+        return fetched
+    hub = f"--fetch brings it from the hub ({spec.source.hub}), " if spec.source.hub else ""
+    world = ", --profile sandbox uses the embedded world" if spec.sandbox else ""
+    raise DataError(f"{spec.name} needs its data: {hub}--data DIR takes a copy{world}. {spec.source.get}")
+
+
+def _limited(cases: tuple[Case, ...], limit: int | None) -> tuple[Case, ...]:
+    """The first `limit` cases of a fixed order that spreads over the benchmark; a larger limit contains a smaller one."""
+    if limit is None or limit >= len(cases):
+        return cases
+    spread = sorted(range(len(cases)), key=lambda index: (index * _GOLDEN_RATIO) % 1.0)
+    return tuple(cases[index] for index in sorted(spread[:limit]))
+
+
+def _one_protocol(within: str, option: str | None) -> str | None:
+    if within and option and within != option:
+        raise UsageError(
+            f"wanted one protocol, found {within!r} in --bench and {option!r} in --protocol; leave one out"
+        )
+    return option or within or None
+
+
+def _check_profile(profile: str) -> None:
+    if profile not in get_args(ProfileChoice):
+        raise UsageError(unknown("profile", profile, list(get_args(ProfileChoice)), "evalkit run --help"))
+
+
+def _check_data(data: Path | None) -> None:
+    if data is not None and not data.is_dir():
+        raise DataError(
+            f"wanted a data folder for --data, found {'a file' if data.exists() else 'nothing'} at {str(data)!r}"
+        )

@@ -1,0 +1,185 @@
+"""FLUX.1 Kontext [dev]: edits the reference picture as the prompt says; the base of several personalised generators.
+
+Source: Black Forest Labs, FLUX.1 Kontext (arXiv:2506.15742); diffusers' `FluxKontextPipeline` and its published defaults.
+Deviations: the reference is scaled to the sample's area with its own shape kept, not to the nearest of the pipeline's 17 shapes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evalkit.methods.base import Context, Job, Made, Method, MethodInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+HUB = "black-forest-labs/FLUX.1-Kontext-dev"
+LICENCE = "FLUX.1 [dev] Non-Commercial License"
+DOWNLOAD_GB = 34
+"""bfloat16: about 24 GB of transformer and 10 GB of text encoders."""
+TERMS = f"about {DOWNLOAD_GB} GB, licence {LICENCE}, non-commercial use only, gated: accept its terms on the hub and log in first"
+RESIDENT_GIB, OFFLOADED_GIB = 40.0, 28.0
+"""CUDA memory for the whole pipeline at once, and for its largest model with the others waiting in main memory."""
+SIDE = 1024
+STEPS = 28
+GUIDANCE = 2.5
+MULTIPLE = 16
+"""Of pixels: a latent has 8, a transformer token 2 x 2 latents."""
+
+
+class FluxKontext(Method):
+    """In the paper profile the published model, in the sandbox the small one of the same classes."""
+
+    info = MethodInfo(
+        name="flux_kontext",
+        version="1",
+        title="FLUX.1 Kontext [dev]",
+        kind="baseline",
+        meaning="Edits the reference as the prompt says. Of several references it looks at the first alone.",
+        media=("image",),
+        max_references=1,
+        licence=f"{LICENCE} (published weights); Apache-2.0 (the embedded small model)",
+        source=f"arXiv:2506.15742; https://huggingface.co/{HUB}",
+        stochastic=True,
+    )
+
+    def check(self, context: Context) -> list[str]:
+        """What is missing: weights, a CUDA device or memory on it."""
+        if context.profile == "sandbox":
+            from evalkit.sandbox.kontext.assemble import lacking
+
+            return lacking()
+        return [line for line in (_weights_problem(), _device_problem()) if line is not None]
+
+    def make(self, jobs: Sequence[Job], context: Context) -> Iterator[Made]:
+        """A picture for each job; models are loaded only when there are jobs."""
+        if jobs:
+            yield from (_small if context.profile == "sandbox" else _published)(jobs, context.benchmark.root)
+
+
+def _reference(job: Job, root: Path) -> NDArray[np.uint8]:
+    from evalkit.media import decode_image
+
+    return decode_image(root / job.case.references[0].path).pixels
+
+
+def _small(jobs: Sequence[Job], root: Path) -> Iterator[Made]:
+    from evalkit.sandbox.kontext.assemble import load
+    from evalkit.sandbox.kontext.sample import Request, sample
+
+    requests = (Request(job.case.prompt, _reference(job, root), job.rng_seed) for job in jobs)
+    yield from (Made(job, pixels) for job, pixels in zip(jobs, sample(load(), requests), strict=True))
+
+
+def _published(jobs: Sequence[Job], root: Path) -> Iterator[Made]:
+    """One call a job: a batch of another size would round otherwise."""
+    import torch
+    from PIL import Image
+
+    pipeline = _pipeline(_folder())
+    for job in jobs:
+        reference = Image.fromarray(_reference(job, root))
+        made = pipeline(
+            image=reference.resize(reference_size(*reference.size), Image.Resampling.LANCZOS), prompt=job.case.prompt,
+            height=SIDE, width=SIDE, num_inference_steps=STEPS, guidance_scale=GUIDANCE, output_type="np",
+            generator=torch.Generator("cpu").manual_seed(job.rng_seed), _auto_resize=False,
+        ).images[0]  # fmt: skip
+        yield Made(job, np.rint(made * 255).astype(np.uint8))
+
+
+def reference_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height of about `SIDE` x `SIDE` pixels in the reference's own shape, multiples of 16.
+
+    Example:
+        >>> reference_size(96, 96), reference_size(1600, 900)
+        ((1024, 1024), (1360, 768))
+    """
+    scale = SIDE / (width * height) ** 0.5
+    wide, high = (max(round(side * scale) // MULTIPLE, 1) * MULTIPLE for side in (width, height))
+    return wide, high
+
+
+def _pipeline(folder: Path | None) -> Any:
+    import torch
+    from diffusers import FluxKontextPipeline
+
+    pipeline = FluxKontextPipeline.from_pretrained(str(folder), torch_dtype=torch.bfloat16, local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    if _cuda_gib() < RESIDENT_GIB:
+        pipeline.enable_model_cpu_offload()
+    else:
+        pipeline.to("cuda")
+    return pipeline
+
+
+def _folder() -> Path | None:
+    """Where the published pipeline is on this machine: under EVALKIT_WEIGHTS, else in the hub's cache; never fetched."""
+    root = os.environ.get("EVALKIT_WEIGHTS")
+    if root and complete(folder := Path(root).expanduser() / HUB.replace("/", "--")):
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        cached = Path(snapshot_download(HUB, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    return cached if complete(cached) else None
+
+
+def complete(folder: Path) -> bool:
+    """Whether `folder` holds every part that its model_index.json names, the models with weights."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    parts = [name for name, kind in index.items() if isinstance(kind, list) and kind[0] is not None]
+    models = [name for name in parts if name == "vae" or name.startswith(("transformer", "text_encoder"))]
+    return bool(models) and all(
+        (folder / name).is_dir() and (name not in models or any((folder / name).glob("*.safetensors")))
+        for name in parts
+    )
+
+
+def _weights_problem() -> str | None:
+    if _folder() is not None:
+        return None
+    root = os.environ.get("EVALKIT_WEIGHTS")
+    place = (
+        f"EVALKIT_WEIGHTS ({Path(root).expanduser() / HUB.replace('/', '--')})" if root else "EVALKIT_WEIGHTS (not set)"
+    )
+    return (
+        f"wanted the weights of {HUB!r} ({TERMS}), found none complete in {place}, the hub cache; get them with "
+        f"`hf download {HUB}`, or put the files into $EVALKIT_WEIGHTS/{HUB.replace('/', '--')}"
+    )
+
+
+def _cuda_gib() -> float:
+    """Memory of the CUDA device in GiB, 0 where there is none."""
+    if not shutil.which("nvidia-smi"):
+        return 0.0
+    import torch
+
+    return float(torch.cuda.get_device_properties(0).total_memory / 2**30) if torch.cuda.is_available() else 0.0
+
+
+def _device_problem() -> str | None:
+    found = _cuda_gib()
+    if found >= OFFLOADED_GIB:
+        return None
+    told = f"one with {found:.1f} GiB" if found else "none"
+    return (
+        f"{HUB} wants a CUDA device with {OFFLOADED_GIB:.0f} GiB or more ({RESIDENT_GIB:.0f} to keep all of it there), "
+        f"found {told}; run on such a machine, or use --profile sandbox"
+    )
+
+
+FLUX_KONTEXT = FluxKontext()

@@ -1,0 +1,1 @@
+"""What policy-gradient trainers of flow models share: transitions with log-probabilities, group advantages."""

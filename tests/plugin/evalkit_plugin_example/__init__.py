@@ -1,0 +1,1 @@
+"""A plugin of evalkit: one metric, and the extractor family whose features it reads."""
