@@ -152,7 +152,7 @@ title: Fake
 meaning: Nothing.
 formula: none
 unit: none
-range: [-1, 1]
+range: [-100, null]
 direction: higher
 identical: 1.0
 needs: [sample, targets, prompt]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
@@ -70,8 +70,3 @@ class Benchmark(Protocol):
         Raises DataError where there is none.
         """
         ...
-
-
-def by_case(cases: Sequence[Case]) -> Mapping[str, Case]:
-    """Cases by their id."""
-    return {case.case_id: case for case in cases}

@@ -54,8 +54,8 @@ class DreamBench:
         """The cases of `dreambooth` (750), `uno_single` (750) or `uno_multi` (750), subject-major.
 
         `real_image` gives another photograph of the subject, number (prompt_index + seed) modulo how many there are.
-        In `uno_single` the target is not among them. In `dreambooth` every photograph is a target, so a real image is
-        one of its own targets there and the ceiling it gives is too high by that share. In `uno_multi` there is none.
+        In `uno_single` the target is not among them. In `dreambooth` every photograph is a target, and a real image is
+        compared with the others alone (`Sample.true_picture`). In `uno_multi` there is none.
 
         `official_name` is UNO's `{i}_{j}` (position in the list, seed) for its two protocols. DreamBooth's authors
         publish no layout: `<subject>/<prompt_index>/<seed>` stands in for one.

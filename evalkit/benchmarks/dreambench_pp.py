@@ -6,6 +6,7 @@ Source: yuangpeng/dreambench_plus at 66ca27e, `dreambench_plus/dreambench_plus_d
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from evalkit.benchmarks.base import Loaded
@@ -14,7 +15,9 @@ from evalkit.benchmarks.dreambench_pp_world import WORLD_FILE, World
 from evalkit.benchmarks.hub import fetch_archive, unpack
 from evalkit.benchmarks.layout import Checked, find_root, heading, undecodable
 from evalkit.benchmarks.spec import read_spec
-from evalkit.errors import ProblemsError
+from evalkit.errors import DataError, ProblemsError
+from evalkit.files import write_error
+from evalkit.progress import warn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,17 +84,29 @@ class DreamBenchPP:
     def embed(self, folder: Path) -> Path:
         """Writes the embedded world into a folder of its version in `folder`, where it stays for the next time.
 
-        Raises: DataError when that folder holds something else.
+        A folder there that was damaged since is drawn again. Raises: RunError when it cannot be written.
         """
         from evalkit.sandbox.benchmark import write_dreambench_pp
         from evalkit.sandbox.world import WORLD_VERSION
 
         root = folder / f"world-{WORLD_VERSION}"
-        write_dreambench_pp(root)
+        try:
+            write_dreambench_pp(root)
+        except DataError:  # the cache is ours: what is there is a damaged world
+            warn(f"the embedded world in {root} is damaged; drawing it again")
+            _remove(root)
+            write_dreambench_pp(root)
         return root
 
     def _facts(self) -> DreamBenchPPFacts:
         return DreamBenchPPFacts.read(self.spec.facts, where="benchmarks/dreambench_pp/spec.yaml, facts")
+
+
+def _remove(root: Path) -> None:
+    try:
+        shutil.rmtree(root) if root.is_dir() else root.unlink()
+    except OSError as error:
+        raise write_error(root, error) from error
 
 
 DREAMBENCH_PP = DreamBenchPP()

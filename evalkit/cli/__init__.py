@@ -66,7 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"evalkit: error: {error}", file=sys.stderr)
         return error.exit_code
     except TyperException as error:
-        print(f"evalkit: error: {error.format_message()} `evalkit --help` shows what there is", file=sys.stderr)
+        print(
+            f"evalkit: error: {error.format_message().rstrip('.')}; `evalkit --help` shows what there is",
+            file=sys.stderr,
+        )
         return error.exit_code
     except Exception as error:
         if _debug:

@@ -35,9 +35,9 @@ def show() -> int:
     print(f"{root}: {sum(u.entries for u in found)} features, {human(sum(u.bytes for u in found))}")
     if found:
         print_table(
-            ("extractor", "features", "size"),
-            [(u.fingerprint, str(u.entries), human(u.bytes)) for u in found],
-            right=(1, 2),
+            ("features", "size", "extractor"),
+            [(str(u.entries), human(u.bytes), u.label or u.fingerprint) for u in found],
+            right=(0, 1),
         )
     return 0
 

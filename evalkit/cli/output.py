@@ -17,22 +17,29 @@ if TYPE_CHECKING:
     from evalkit.engine.result import Result
 
 NOT_WHOLE = 3
+ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}"}
+"""Which way a metric is better."""
 
 
-def print_result(result: Result, *, as_json: bool) -> int:
-    """Prints a run's scores, as a table or as one JSON object; returns the exit code."""
+def print_result(result: Result, *, as_json: bool, told: bool = False) -> int:
+    """Prints a run's scores, as a table or as one JSON object; returns the exit code.
+
+    `told` says that the problems went to stderr already: on a terminal they are not said twice.
+    """
     if as_json:
         print(json.dumps(result.to_dict(), allow_nan=False))
     else:
-        _print_tables(result)
+        _print_tables(result, problems=not (told and sys.stdout.isatty() and sys.stderr.isatty()))
     return 0 if result.whole else NOT_WHOLE
 
 
-def _print_tables(result: Result) -> None:
+def _print_tables(result: Result, *, problems: bool) -> None:
     print(f"{result.method} on {result.benchmark}/{result.protocol}, profile {result.profile}{_caution(result)}")
+    if result.part is not None:
+        print(f"not the whole protocol: {result.part}")
     rows = [
         (
-            label,
+            f"{label} {ARROWS[result.directions[label]]}",
             number(s.value, result.scales[label]),
             f"{s.n_scored}/{s.n_cases}",
             _states(s.states),
@@ -44,7 +51,7 @@ def _print_tables(result: Result) -> None:
     print()
     for label, summary in result.scores.items():
         print(f"{label}  {summary.signature}")
-    for line in result.problems:
+    for line in result.problems if problems else ():
         print(f"! {line}")
     print(f"run: {result.path}")
 

@@ -44,4 +44,4 @@ def run(
         bench=bench, protocol=protocol, data=data, profile=profile, seeds=seeds, limit=limit,
         metrics=tuple(metric or ()), out=out, resume=resume, fetch=fetch,
     )  # fmt: skip
-    return print_result(run_method(method, request), as_json=as_json)
+    return print_result(run_method(method, request), as_json=as_json, told=True)

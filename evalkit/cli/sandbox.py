@@ -28,8 +28,7 @@ def draw(out: NewFolder) -> int:
     """Draw the embedded DreamBench++ world in the official layout, to look at or to make samples for."""
     from evalkit.sandbox.benchmark import write_dreambench_pp
 
-    if out.exists():
-        raise DataError(f"wanted a new folder for --out, found {str(out)!r} already there; name another")
+    _refuse_existing(out)
     write_dreambench_pp(out)
     print(out)
     return 0
@@ -44,6 +43,9 @@ def train(
     ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, help="For each model, instead of minutes: repeatable.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--start", metavar="DIR", help="Weights trained before, to go on from.")
     ] = None,
     work: Annotated[
         Path | None, typer.Option("--work", metavar="DIR", help="Where rendered pictures are kept.")
@@ -60,10 +62,12 @@ def train(
 
     if minutes is not None and steps is not None:
         raise UsageError(f"wanted --minutes or --steps, found both ({minutes:g} and {steps}); leave one out")
+    _refuse_existing(out)
     asked = Budget(minutes=minutes, steps=steps) if minutes is not None or steps is not None else DEFAULT_BUDGET
     card = train_all(
         out,
         seed=seed,
+        start=start,
         work=work or cache_root() / "sandbox-training",
         budgets=dict.fromkeys(MODELS, asked),
         workers=workers,
@@ -72,6 +76,11 @@ def train(
     )
     print(yaml.safe_dump(card, sort_keys=False).rstrip())
     return 0
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.exists():
+        raise DataError(f"wanted a new folder for --out, found {str(out)!r} already there; name another")
 
 
 def _tell(stage: str, share: float) -> None:

@@ -39,15 +39,15 @@ def score(
     from evalkit.engine.setting import Request
 
     if run is not None:
-        given = {"--samples": samples, "--name": name, "--bench": bench, "--out": out, "--protocol": protocol, "--data": data,
+        given = {"--samples": samples, "--name": name, "--bench": bench, "--out": out, "--protocol": protocol,
                  "--seeds": seeds, "--limit": limit}  # fmt: skip
         clash = [option for option, value in given.items() if value is not None]
         clash += ["--profile"] * (profile != "auto") + ["--no-resume"] * (not resume)
         if clash:
             raise UsageError(
-                f"RUN brings its own benchmark and samples, found {', '.join(clash)} beside it; leave one out"
+                f"wanted RUN alone, which brings benchmark and samples, found {', '.join(clash)} beside it; leave one out"
             )
-        return print_result(score_run(run, tuple(metric or ()), fetch=fetch), as_json=as_json)
+        return print_result(score_run(run, tuple(metric or ()), data=data, fetch=fetch), as_json=as_json, told=True)
     lacking = [o for o, v in {"--samples": samples, "--bench": bench, "--name": name}.items() if v is None]
     if samples is None or bench is None or name is None:
         raise UsageError(f"wanted RUN, or --samples, --bench and --name; found no {', '.join(lacking)}")
@@ -55,4 +55,4 @@ def score(
         bench=bench, protocol=protocol, data=data, profile=profile, seeds=seeds, limit=limit,
         metrics=tuple(metric or ()), out=out, resume=resume, fetch=fetch,
     )  # fmt: skip
-    return print_result(score_folder(samples, name, request), as_json=as_json)
+    return print_result(score_folder(samples, name, request), as_json=as_json, told=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from evalkit.errors import WeightsError
@@ -35,16 +37,22 @@ class Backbones:
         return found
 
     def fingerprint(self, spec: ExtractorSpec) -> str:
-        """The digest that features are cached under. Raises WeightsError."""
-        return self.describe(spec).digest
+        """What features are cached under: the digest, and the kind of device where that is not the CPU, whose last
+        digits differ. Raises WeightsError.
+        """
+        return self._on_device(self.describe(spec).digest)
+
+    @cached_property
+    def device(self) -> str:
+        """Where backbones are loaded: the device asked for, else CUDA where there is one."""
+        return self._device or _best_device()
 
     def load(self, spec: ExtractorSpec) -> Extractor:
         """The backbone, on CUDA where there is one unless a device was named. Raises WeightsError."""
         spec = self._reading_text(spec)
         if spec not in self._loaded:
-            device = self._device or _best_device()
-            _settle(device, embedded=spec.model.startswith(SANDBOX))
-            self._loaded[spec] = load_extractor(spec, device=device)
+            _settle(self.device, embedded=spec.model.startswith(SANDBOX))
+            self._loaded[spec] = load_extractor(spec, device=self.device)
         return self._loaded[spec]
 
     def _reading_text(self, spec: ExtractorSpec) -> ExtractorSpec:
@@ -57,7 +65,11 @@ class Backbones:
     def described(self) -> dict[str, dict[str, str]]:
         """Signature parts of every backbone that is at hand, by fingerprint."""
         found = (f for f in self._described.values() if not isinstance(f, WeightsError))
-        return {f.digest: dict(f.parts) for f in found}
+        return {self._on_device(f.digest): dict(f.parts) for f in found}
+
+    def _on_device(self, digest: str) -> str:
+        kind = self.device.partition(":")[0]
+        return digest if kind == "cpu" else f"{digest}-{kind}"
 
 
 def _settle(device: str, *, embedded: bool) -> None:
@@ -72,6 +84,8 @@ def _settle(device: str, *, embedded: bool) -> None:
 
 
 def _best_device() -> str:
+    if not shutil.which("nvidia-smi"):  # what was cached is then shown without importing torch
+        return "cpu"
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -7,10 +7,9 @@ import platform
 import shutil
 from typing import Literal
 
-from evalkit.errors import WeightsError
 from evalkit.features.backbones import backbones
 from evalkit.features.profiles import MINIMUM_CUDA_GIB
-from evalkit.features.weights import find_weights, weights_at_hand
+from evalkit.features.weights import how_to_get, weights_at_hand
 from evalkit.nouns import Noun
 from evalkit.paths import cache_root
 
@@ -87,16 +86,8 @@ def _weights(model: str) -> WeightsState:
         licence=known.licence,
         commercial=known.commercial,
         gated=known.gated,
-        mend=None if at_hand else _how_to_get(model),
+        mend=None if at_hand else how_to_get(model),
     )
-
-
-def _how_to_get(model: str) -> str:
-    try:
-        find_weights(model)
-    except WeightsError as error:
-        return str(error).rpartition("; ")[2]
-    return "they are there now; look again"
 
 
 def _python() -> Check:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from evalkit.errors import EvalkitError, MediaError, MethodError
+from evalkit.engine.standing import fault
+from evalkit.errors import EvalkitError, MethodError
 from evalkit.files import atomic_write_bytes
-from evalkit.media import decode_image, encode_png, pixel_sha256
+from evalkit.media import encode_png, pixel_sha256
 from evalkit.methods.base import Job, Made, rng_seed
 from evalkit.nouns import Sample
 from evalkit.progress import progress
@@ -48,7 +48,7 @@ def generate(
     jobs = [
         Job(case, seed, rng_seed(method.info.name, case.case_id, seed))
         for case, seed in expected
-        if not _stands(run, there.get((case.case_id, seed)))
+        if not _stands(there.get((case.case_id, seed)), run)
     ]
     title = f"generate {method.info.name}"
     store = _Writer(method, run, case_sha256)
@@ -81,18 +81,8 @@ def generate(
     return len(jobs)
 
 
-def _stands(run: RunFolder, sample: Sample | None) -> bool:
-    """Whether the sample's file is there as it was made; one of another time is decoded to see."""
-    if sample is None or sample.state != "made":
-        return False
-    path = run.media_folder / str(sample.path)
-    if not path.is_file() or path.stat().st_size != sample.file_size:
-        return False
-    if path.stat().st_mtime_ns == sample.file_mtime_ns:
-        return True
-    with suppress(MediaError):
-        return decode_image(path).sha256 == sample.pixels_sha256
-    return False
+def _stands(sample: Sample | None, run: RunFolder) -> bool:
+    return sample is not None and sample.state == "made" and fault(sample, run.media_folder) is None
 
 
 def _problem(made: Made) -> str | None:
@@ -140,6 +130,7 @@ class _Writer:
             file_mtime_ns=stat.st_mtime_ns,
             width=width,
             height=height,
+            true_picture=made.true_picture,
         )
 
     def _png(self, sha256: str, pixels: NDArray[np.uint8]) -> bytes:

@@ -13,6 +13,7 @@ from pydantic import Field
 from evalkit.errors import DataError, MediaError, ProblemsError
 from evalkit.files import inside
 from evalkit.nouns import Noun, Sample
+from evalkit.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -74,7 +75,9 @@ def find_samples(folder: Path, benchmark: Loaded, expected: Sequence[tuple[Case,
     case and seed and for manifest lines that do not fit, all at once.
     """
     if not folder.is_dir():
-        raise DataError(f"wanted a folder of samples, found {'a file' if folder.exists() else 'nothing'} at {folder}")
+        raise DataError(
+            f"wanted a folder of samples, found {'a file' if folder.exists() else 'nothing'} at {folder}; check the path"
+        )
     folder = folder.resolve()
     media = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     manifest = folder / MANIFEST
@@ -113,7 +116,7 @@ def _by_manifest(manifest: Path, benchmark: Loaded) -> tuple[dict[Pair, list[Pat
     known = {case.case_id for case in benchmark.cases}
     bound: dict[Pair, list[Path]] = defaultdict(list)
     problems = []
-    for number, text in enumerate(manifest.read_text(encoding="utf-8", errors="replace").split("\n"), start=1):
+    for number, text in enumerate(manifest.read_text(encoding="utf-8-sig", errors="replace").split("\n"), start=1):
         if not text.strip():
             continue
         where = f"{MANIFEST} line {number}"
@@ -215,5 +218,8 @@ def read_samples(
         height, width = decoded.pixels.shape[:2]
         return sample(state="made", pixels_sha256=decoded.sha256, width=width, height=height, notes=decoded.notes)
 
-    with ThreadPoolExecutor(threads) as pool:
-        yield from (sample for sample in pool.map(read, intake.files) if sample is not None)
+    with ThreadPoolExecutor(threads) as pool, progress("read samples", len(intake.files), unit="files") as advance:
+        for sample in pool.map(read, intake.files):
+            advance()
+            if sample is not None:
+                yield sample

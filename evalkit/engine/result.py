@@ -26,15 +26,22 @@ class Result:
     profile: str
     scores: dict[str, MetricSummary]
     scales: dict[str, float]
+    directions: dict[str, str]
+    """`higher` or `lower`: which way each metric is better."""
     in_domain: tuple[str, ...]
     """Metrics of the table that share a family with a reward of the method."""
+    part: str | None = None
+    """Which part of the protocol was asked for, None for all of it."""
     problems: tuple[str, ...] = ()
     """What kept the run from being whole, one line each."""
 
     @property
     def whole(self) -> bool:
-        """False where something is missing that could have been there."""
-        return all(State.of(state).whole for summary in self.scores.values() for state in summary.states)
+        """False where something is missing that could have been there, or a metric has no number at all."""
+        told = self.scores.values()
+        return all(State.of(state).whole for summary in told for state in summary.states) and all(
+            summary.n_scored for summary in told if summary.n_cases
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form that `--json` prints."""
@@ -50,6 +57,8 @@ class Result:
             "order": list(scores),
             "scores": scores,
             "scales": self.scales,
+            "directions": self.directions,
+            "part": self.part,
             "in_domain": list(self.in_domain),
             "problems": list(self.problems),
         }

@@ -9,29 +9,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evalkit.engine.backbones import Backbones
 from evalkit.engine.batches import batches
-from evalkit.engine.columns import Column, choices, columns
+from evalkit.engine.columns import choices
 from evalkit.engine.generate import generate
-from evalkit.engine.intake import find_samples, read_samples
-from evalkit.engine.result import Result
-from evalkit.engine.score import Scorer
+from evalkit.engine.intake import Intake, find_samples, read_samples
 from evalkit.engine.setting import Request, Setting, prepare
-from evalkit.engine.summary import summarise
+from evalkit.engine.standing import fallen, report
+from evalkit.engine.table import Table, open_table, score
 from evalkit.errors import DataError, ProblemsError, UsageError
-from evalkit.features.cache import DEFAULT_LIMIT_BYTES, FeatureCache, prune
-from evalkit.features.service import FeatureService
 from evalkit.methods.base import Context, Method
-from evalkit.paths import cache_root
+from evalkit.metrics.base import Outcome
+from evalkit.nouns import State
 from evalkit.progress import warn
 from evalkit.registry import METHODS, load
 from evalkit.runs.folder import RunFolder
 from evalkit.runs.location import fresh_path
-from evalkit.runs.provenance import start_invocation
-from evalkit.runs.record import Backbone, RunIdentity, RunRequest
+from evalkit.runs.provenance import hardware, start_invocation
+from evalkit.runs.record import RunIdentity, RunRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+
+    from evalkit.engine.result import Result
 
 FLUSH = 64
 """Rows between two appends while a folder is read."""
@@ -49,9 +48,10 @@ def run_method(name: str, request: Request) -> Result:
     """Makes a method's samples for a benchmark and scores them."""
     setting = prepare(request, method=name)
     method: Method = load(METHODS, name)
+    table = open_table(setting)  # before hours of generation: what cannot be scored is said first
     with _open_for(method, setting) as run:
         generate(method, _context(method, setting, run), run, setting.expected, setting.case_sha256)
-        return _score(setting, run, rewards=method.info.rewards)
+        return score(setting, run, table, rewards=method.info.rewards)
 
 
 def generate_only(name: str, request: Request) -> Generated:
@@ -73,30 +73,26 @@ def score_folder(samples: Path, name: str, request: Request) -> Result:
         )
     if not samples.is_dir():
         found = "a file" if samples.exists() else "nothing"
-        raise DataError(f"wanted a folder for --samples, found {found} at {str(samples)!r}")
+        raise DataError(f"wanted a folder for --samples, found {found} at {str(samples)!r}; check the path")
     setting = prepare(request)
+    table = open_table(setting)
     intake = find_samples(samples, setting.benchmark, setting.expected)
-    identity = _identity(setting, name, "-", {"samples": str(samples.resolve())})
-    with _open(setting, identity) as run:
-        known, sha256 = run.samples.latest(), setting.case_sha256
-        fresh = read_samples(intake, method=name, case_sha256=sha256, known=known, pictures=setting.pictures)
-        for rows in batches(fresh, FLUSH):
-            run.samples.append(rows)
-        there = run.samples.latest()
-        unreadable = [str(there[pair].reason) for pair in intake.files if there[pair].state == "unreadable"]
-        report = intake.report()
-        if unreadable:
-            report.append(f"{len(unreadable)} files cannot be read, first: {unreadable[0]}")
-        return _score(setting, run, problems=report, absent=intake.missing)
+    with _open(setting, _identity(setting, name, "-", {"samples": str(samples.resolve())})) as run:
+        return _taken_in(intake, name, setting, run, table)
 
 
-def score_run(path: Path, metrics: tuple[str, ...], *, fetch: bool) -> Result:
-    """Scores a run's samples again, `metrics` being added to its own; only what is missing is computed."""
+def score_run(path: Path, metrics: tuple[str, ...], *, data: Path | None = None, fetch: bool = False) -> Result:
+    """Scores a run's samples again, `metrics` being added to its own; only what is missing is computed.
+
+    `data` says where the benchmark's data lies now, None for where it lay. A run of somebody's folder reads that
+    folder again. A sample whose file is gone or shows another picture than was made has no score.
+    """
     record = RunFolder.read(path).record
     asked = record.request
+    there = Path(record.data_folder) if record.data_folder is not None else None
     request = Request(
         bench=f"{record.identity.benchmark}/{asked.protocol}",
-        data=Path(record.data_folder) if record.data_folder is not None else None,
+        data=data or there,
         profile=record.identity.profile,
         seeds=len(asked.seeds),
         limit=asked.limit,
@@ -105,8 +101,30 @@ def score_run(path: Path, metrics: tuple[str, ...], *, fetch: bool) -> Result:
     )
     chosen = choices(asked.metrics, metrics)
     setting = replace(prepare(request), choices=chosen)
+    table = open_table(setting)
+    folder = record.identity.method_config.get("samples")
+    intake = find_samples(Path(folder), setting.benchmark, setting.expected) if isinstance(folder, str) else None
     with _open(setting, record.identity) as run:
-        return _score(setting, run, rewards=record.rewards)
+        if intake is not None:
+            return _taken_in(intake, record.identity.method, setting, run, table)
+        gone = fallen(run, setting.expected)
+        problems = report(gone, mend="`evalkit run` with the same method and --out makes them again")
+        return score(setting, run, table, rewards=record.rewards, problems=problems, absent=gone)
+
+
+def _taken_in(intake: Intake, name: str, setting: Setting, run: RunFolder, table: Table) -> Result:
+    """Reads what is new or changed in somebody's folder and scores it."""
+    known, sha256 = run.samples.latest(), setting.case_sha256
+    fresh = read_samples(intake, method=name, case_sha256=sha256, known=known, pictures=setting.pictures)
+    for rows in batches(fresh, FLUSH):
+        run.samples.append(rows)
+    there = run.samples.latest()
+    unreadable = [str(there[pair].reason) for pair in intake.files if there[pair].state == "unreadable"]
+    problems = intake.report()
+    if unreadable:
+        problems.append(f"{len(unreadable)} files cannot be read, first: {unreadable[0]}")
+    absent = dict.fromkeys(intake.missing, Outcome(State.SAMPLE_MISSING, reason="no sample for this case and seed"))
+    return score(setting, run, table, problems=problems, absent=absent)
 
 
 def _context(method: Method, setting: Setting, run: RunFolder) -> Context:
@@ -143,65 +161,18 @@ def _identity(setting: Setting, method: str, version: str, config: dict[str, Any
 def _open(setting: Setting, identity: RunIdentity) -> Iterator[RunFolder]:
     """The run folder under its lock, with this invocation noted in it."""
     asked = setting.request
-    path = (
-        asked.out or Path("runs") / identity.benchmark / setting.protocol.name / f"{identity.method}-{identity.profile}"
-    )
-    if not asked.resume and asked.out is None:
+    default = Path("runs") / identity.benchmark / setting.protocol.name / f"{identity.method}-{identity.profile}"
+    path = asked.out or default
+    if not asked.resume:
         path = fresh_path(path)
     request = RunRequest(
         protocol=setting.protocol.name, metrics=setting.choices, seeds=setting.seeds, limit=asked.limit
     )
-    with RunFolder.open(path, identity=identity, request=request, cases=setting.cases, resume=asked.resume) as run:
+    with RunFolder.open(path, identity=identity, request=request, cases=setting.cases) as run:
+        for line in run.replaced:
+            warn(line)
         data = str(setting.data.resolve()) if setting.data is not None else None
         run.update_record(data_folder=data)
         run.begin(start_invocation(sys.argv))
         yield run
-        run.finish()
-
-
-def _score(
-    setting: Setting,
-    run: RunFolder,
-    *,
-    rewards: Sequence[str] = (),
-    problems: Sequence[str] = (),
-    absent: Sequence[tuple[str, int]] = (),
-) -> Result:
-    backbones = Backbones(device="cpu" if setting.profile.profile == "sandbox" else None, fetch=setting.request.fetch)
-    table = columns(setting.choices, setting.profile.profile, backbones)
-    lacking = [f"{column.label}: {column.lacking}" for column in table if column.lacking is not None]
-    for line in (*problems, *lacking):
-        warn(line)
-    cache = FeatureCache(cache_root() / "features")
-    service = FeatureService(cache, setting.pictures, fingerprint=backbones.fingerprint, load=backbones.load)
-    try:
-        Scorer(run, table, setting.targets, service, absent=absent).score(setting.expected)
-    finally:
-        service.close()
-    if service.extracted and cache.root is not None:
-        prune(cache.root, limit_bytes=DEFAULT_LIMIT_BYTES)
-    used = {digest: Backbone(parts=parts) for digest, parts in backbones.described().items()}
-    run.update_record(backbones={**run.record.backbones, **used})
-    return _stored(setting, run, table, rewards, (*problems, *lacking))
-
-
-def _stored(
-    setting: Setting, run: RunFolder, table: Sequence[Column], rewards: Sequence[str], problems: Sequence[str]
-) -> Result:
-    scores = run.scores.latest()
-    result = Result(
-        path=run.path,
-        method=run.record.identity.method,
-        benchmark=run.record.identity.benchmark,
-        protocol=setting.protocol.name,
-        profile=setting.profile.profile,
-        scores=summarise(table, setting.expected, scores),
-        scales={column.label: column.bound.card.scale for column in table},
-        in_domain=tuple(column.label for column in table if column.metric.card.reward_family in rewards),
-        problems=tuple(problems),
-    )
-    signatures = {str(column.signature) for column in table}
-    wanted = {(case.case_id, seed) for case, seed in setting.expected}
-    shown = [s for s in scores.values() if s.signature in signatures and (s.case_id, s.seed) in wanted]
-    run.write_results(result.to_summary() | {"request": run.record.request.digest()}, shown)
-    return result
+        run.finish(hardware())

@@ -28,6 +28,10 @@ CHUNK = 64
 """Samples scored together: one append to the store, and the bound on memory."""
 
 
+RANGE_ROOM = 1e-4
+"""How far a value may lie outside its card's range, before the variant's scale: arithmetic in half precision rounds."""
+
+
 @dataclass(frozen=True)
 class _Work:
     """One (sample, column) that has no valid score yet."""
@@ -43,7 +47,7 @@ class _Work:
 
 
 class Scorer:
-    """Scores a run's samples; construct once, call `run`."""
+    """Scores a run's samples; construct once, call `score`."""
 
     def __init__(
         self,
@@ -53,11 +57,11 @@ class Scorer:
         service: FeatureService,
         *,
         chunk: int = CHUNK,
-        absent: Iterable[tuple[str, int]] = (),
+        absent: Mapping[tuple[str, int], Outcome] | None = None,
     ) -> None:
         self._run, self._targets, self._service, self._chunk = run, targets, service, chunk
-        self._absent = frozenset(absent)
-        """(case, seed) pairs whose sample is no longer there, whatever the store holds."""
+        self._absent = absent or {}
+        """(case, seed) pairs whose sample does not stand, whatever the store holds, with what their scores get."""
         # One metric aggregated in two ways is two columns of one signature: its scores are computed once.
         self._columns = tuple({str(column.signature): column for column in columns}.values())
 
@@ -109,16 +113,12 @@ class Scorer:
         scores: Mapping[tuple[str, int, str], Score],
     ) -> list[_Work]:
         """What is to do for one sample: columns without a score for exactly these inputs."""
-        sample = samples.get((case.case_id, seed)) if (case.case_id, seed) not in self._absent else None
+        fallen = self._absent.get((case.case_id, seed))
+        sample = samples.get((case.case_id, seed)) if fallen is None else None
         targets = self._targets.of(case)
-        inputs = digest(
-            [
-                sample.pixels_sha256 if sample is not None else None,
-                [target.sha256 for target in targets] if not isinstance(targets, Outcome) else None,
-                case.prompt,
-            ]
-        )
-        unmade = _known(sample)
+        picture = (sample.pixels_sha256, sample.true_picture) if sample is not None else None
+        inputs = digest([picture, self._targets.identity(case), case.prompt, case.texts])
+        unmade = fallen or _known(sample)
         found = []
         for column in self._columns:
             old = scores.get((case.case_id, seed, str(column.signature)))
@@ -175,7 +175,10 @@ def _item(
 ) -> Item:
     assert sample is not None
     picture = ImageContent(str(sample.pixels_sha256), media / str(sample.path))
-    return Item(case, seed, picture, () if isinstance(targets, Outcome) else targets)
+    shown = () if isinstance(targets, Outcome) else targets
+    if sample.true_picture:
+        shown = tuple(target for target in shown if target.sha256 != picture.sha256)
+    return Item(case, seed, picture, shown)
 
 
 def _lacking(one: _Work, view: FeatureView) -> Outcome | None:
@@ -194,7 +197,7 @@ def _measured(work: Sequence[_Work], view: FeatureView) -> list[Outcome]:
     items = [one.item for one in work if one.item is not None]
     features = [[array for r in one.requests if not isinstance(array := view[r], Missing)] for one in work]
     try:
-        outcomes = [_checked(outcome) for outcome in column.metric.score(items, column.bound, features)]
+        outcomes = [_checked(outcome, column) for outcome in column.metric.score(items, column.bound, features)]
     except Exception as error:  # a plugin's code: its failure is a state of its scores, not the end of the run
         if len(work) > 1:
             return [outcome for one in work for outcome in _measured([one], view)]
@@ -219,7 +222,7 @@ def _checked_requests(requests: Iterable[object]) -> tuple[FeatureRequest, ...]:
     return tuple(checked)
 
 
-def _checked(outcome: object) -> Outcome:
+def _checked(outcome: object, column: Column) -> Outcome:
     """The outcome where it keeps the contract. Raises TypeError or ValueError where it does not."""
     if not (
         isinstance(outcome, Outcome) and isinstance(outcome.state, State) and isinstance(outcome.reason, str | None)
@@ -229,7 +232,19 @@ def _checked(outcome: object) -> Outcome:
         raise ValueError(f"wanted a finite value with state 'scored' and with no other, found {outcome!r:.80}")
     if not (outcome.weight > 0 and math.isfinite(outcome.weight)):
         raise ValueError(f"wanted a positive, finite weight, found {outcome.weight!r}")
+    if outcome.value is not None:
+        _check_range(outcome.value, column)
     return outcome
+
+
+def _check_range(value: float, column: Column) -> None:
+    """Raises ValueError where the value lies outside the card's range, with room for rounding."""
+    scale = column.bound.card.scale
+    low, high = column.metric.card.range
+    room = RANGE_ROOM * scale
+    if value < scale * low - room or (high is not None and value > scale * high + room):
+        top = "no upper bound" if high is None else f"{scale * high:g}"
+        raise ValueError(f"wanted a value within the card's range ({scale * low:g} to {top}), found {value!r}")
 
 
 def _score(one: _Work, outcome: Outcome) -> Score:

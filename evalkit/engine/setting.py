@@ -165,5 +165,6 @@ def _check_profile(profile: str) -> None:
 def _check_data(data: Path | None) -> None:
     if data is not None and not data.is_dir():
         raise DataError(
-            f"wanted a data folder for --data, found {'a file' if data.exists() else 'nothing'} at {str(data)!r}"
+            f"wanted a data folder for --data, found {'a file' if data.exists() else 'nothing'} at {str(data)!r}; "
+            "give --data the folder where the benchmark's data lies now"
         )

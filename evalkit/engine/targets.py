@@ -9,6 +9,7 @@ from evalkit.errors import MediaError
 from evalkit.features.spec import ImageContent
 from evalkit.metrics.base import Outcome
 from evalkit.nouns import State
+from evalkit.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,9 +36,13 @@ class Targets:
             except MediaError as error:
                 return Outcome(State.REFERENCE_ERROR, reason=str(error))
 
-        with ThreadPoolExecutor(threads) as pool:
-            self._contents = dict(zip(paths, pool.map(content, paths), strict=True))
+        with ThreadPoolExecutor(threads) as pool, progress("references", len(paths), unit="pictures") as advance:
+            self._contents: dict[str, ImageContent | Outcome] = {}
+            for path, found in zip(paths, pool.map(content, paths), strict=True):
+                self._contents[path] = found
+                advance()
         known.save()
+        self._pixels = {p: c.sha256 if isinstance(c, ImageContent) else None for p, c in self._contents.items()}
 
     def of(self, case: Case) -> tuple[ImageContent, ...] | Outcome:
         """The case's targets, or the outcome of its scores where one cannot be decoded."""
@@ -47,6 +52,11 @@ class Targets:
                 return content
         return tuple(content for content in contents if isinstance(content, ImageContent))
 
+    def identity(self, case: Case) -> list[list[str | None]]:
+        """Pixels, mask, subject and label of each target: what a score of the case depends on beside the sample."""
+        pixels = self.pixels()
+        return [[pixels[t.path], pixels[t.mask] if t.mask else None, t.subject, t.label] for t in case.targets]
+
     def pixels(self) -> dict[str, str | None]:
         """sha256 of the pixels of each picture that the cases name, by path; None for one that cannot be decoded."""
-        return {path: c.sha256 if isinstance(c, ImageContent) else None for path, c in self._contents.items()}
+        return self._pixels

@@ -35,7 +35,8 @@ class Fingerprint:
     digest: str
     parts: tuple[tuple[str, str], ...]
     """`backbone`, `weights`, `pre`, `text` where it reads text, `dtype`: for the signature."""
-    preprocess: Preprocess
+    preprocess: Preprocess | None = None
+    """The first-party families' picture preprocessing; a family of its own may do without."""
     text: TextPreprocess | None = None
 
 
@@ -88,7 +89,9 @@ class Backbone:
         import torch
 
         self.spec, self.fingerprint = spec, described.digest
-        self.preprocess_key = described.preprocess.key
+        if described.preprocess is None:
+            raise UsageError(f"wanted a picture preprocessing for {spec.family!r}, found none; name one in the spec")
+        self._preprocess, self.preprocess_key = described.preprocess, described.preprocess.key
         self.forward_batch = CPU_BATCH if torch.device(device).type == "cpu" else DEVICE_BATCH
         self._described, self._device, self._reader = described, device, reader
         self._dtype: torch.dtype = getattr(torch, spec.dtype)
@@ -103,7 +106,7 @@ class Backbone:
 
     def prepare(self, pixels: NDArray[np.uint8]) -> Array:
         """RGB pixels [H, W, 3] to the model's input [3, s, s]."""
-        return self._described.preprocess(pixels)
+        return self._preprocess(pixels)
 
     def encode_images(self, batch: Array) -> dict[str, Array]:
         """Refused; families that read single pictures say otherwise."""

@@ -11,6 +11,7 @@ import hashlib
 import os
 import tempfile
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evalkit.errors import EvalkitError, UsageError
+from evalkit.files import atomic_write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MAGIC = b"EKF1"
+_UNFINISHED, _LABEL = ".part-", ".label"
 _DIGEST = 16
 _HEADER = len(_MAGIC) + _DIGEST
 DEFAULT_LIMIT_BYTES = 20 * 2**30
@@ -51,6 +54,8 @@ class CacheUse:
     fingerprint: str
     entries: int
     bytes: int
+    label: str = ""
+    """What the extractor is, as `FeatureCache.label` was told."""
 
 
 class FeatureCache:
@@ -103,6 +108,12 @@ class FeatureCache:
             except OSError as error:
                 self._give_up(error)
 
+    def label(self, fingerprint: str, text: str) -> None:
+        """Notes for people what the features under `fingerprint` are of; nothing where there are none."""
+        if self.root is not None and (self.root / fingerprint).is_dir():
+            with contextlib.suppress(EvalkitError):
+                atomic_write_text(self.root / f"{fingerprint}{_LABEL}", text)
+
     def _give_up(self, error: OSError) -> None:
         from evalkit.progress import warn
 
@@ -122,9 +133,9 @@ class FeatureCache:
 def uses(root: Path) -> list[CacheUse]:
     """What each extractor's features take under `root`, largest first."""
     found = []
-    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []:
         sizes = [stat.st_size for _, stat in _files(folder)]
-        found.append(CacheUse(folder.name, len(sizes), sum(sizes)))
+        found.append(CacheUse(folder.name, len(sizes), sum(sizes), _label(root / f"{folder.name}{_LABEL}")))
     return sorted(found, key=lambda use: (-use.bytes, use.fingerprint))
 
 
@@ -147,8 +158,20 @@ def prune(root: Path, *, limit_bytes: int) -> tuple[int, int]:
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
     for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
         with contextlib.suppress(FileNotFoundError):
-            if path.is_file():
+            if path.is_file() and path.suffix != _LABEL and not _being_written(path):
                 yield path, path.stat()
+
+
+def _label(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _being_written(path: Path) -> bool:
+    """An entry that another process may be about to rename; a killed one's counts as an entry after an hour."""
+    return path.name.startswith(_UNFINISHED) and time.time() - path.stat().st_mtime < 3600
 
 
 def _pack(array: NDArray[np.float32]) -> bytes:
@@ -172,7 +195,7 @@ def _unpack(data: bytes) -> NDArray[np.float32] | None:
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

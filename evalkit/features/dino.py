@@ -50,7 +50,7 @@ class Dino(Backbone):
     def __init__(self, spec: ExtractorSpec, described: Fingerprint, weights: WeightsSource, *, device: str) -> None:
         super().__init__(spec, described, device=device)
         self._model = self._placed(read_model(weights.folder, read_state(weights.files)))
-        side = described.preprocess.size // self._model.config.patch_size
+        side = self._preprocess.size // self._model.config.patch_size
         self.grid = (side, side)
 
     def encode_images(self, batch: Array) -> dict[str, Array]:

@@ -52,9 +52,11 @@ def choose_profile(choice: ProfileChoice, specs: Iterable[ExtractorSpec], *, fet
     memory = torch.cuda.get_device_properties(0).total_memory / 2**30
     if memory < MINIMUM_CUDA_GIB:
         return Resolved("sandbox", f"the CUDA device has {memory:.1f} GiB, wanted {MINIMUM_CUDA_GIB:.0f} or more")
-    from evalkit.features.weights import weights_at_hand
+    from evalkit.features.weights import can_fetch, weights_at_hand
 
     lacking = sorted({spec.model for spec in specs if weights_at_hand(spec.model) is None})
-    if lacking and not fetch:
-        return Resolved("sandbox", f"weights not on this machine: {', '.join(lacking)}; --fetch downloads them")
+    stuck = [model for model in lacking if not (fetch and can_fetch(model))]
+    if stuck:
+        how = "`evalkit doctor` says how to get them" if fetch else "--fetch downloads what can be downloaded"
+        return Resolved("sandbox", f"weights not on this machine: {', '.join(stuck)}; {how}")
     return Resolved("paper", f"CUDA with {memory:.0f} GiB and all weights {'to be fetched' if lacking else 'at hand'}")

@@ -17,7 +17,8 @@ class ExtractorSpec(Noun):
     family: Name
     """Entry point in the group `evalkit.extractors`: `clip`, `open_clip`, `dino`, `dreamsim`, `lpips`."""
     model: str
-    """Hub id (`openai/clip-vit-base-patch32`), a local folder, or `sandbox:NAME` for the embedded models."""
+    """Hub id (`openai/clip-vit-base-patch32`), a local folder, `sandbox:NAME` for the embedded models, or `none` where
+    nothing is loaded."""
     preprocess: Name
     """Named picture preprocessing, scaled to the model's input size."""
     text: Name | None = None

@@ -17,8 +17,10 @@ from evalkit.progress import warn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Origin = Literal["sandbox", "folder", "EVALKIT_WEIGHTS", "hub cache", "torch cache"]
+Origin = Literal["none", "sandbox", "folder", "EVALKIT_WEIGHTS", "hub cache", "torch cache"]
 SANDBOX = "sandbox:"
+NO_WEIGHTS = "none"
+"""The model of a family that has nothing to load."""
 _SANDBOX_FOLDER = Path(__file__).resolve().parent.parent / "sandbox" / "weights"
 _COMPOSED = {"dreamsim": ("dino", "clip")}
 """Sandbox backbones that are made of others' weights."""
@@ -55,6 +57,8 @@ def find_weights(model: str, *, revision: str | None = None, fetch: bool = False
 
     Raises WeightsError in one line: what was wanted, size and licence, where it was looked for, the mending command.
     """
+    if model == NO_WEIGHTS:
+        return WeightsSource(Path(), "none", model, None, ())
     looked: list[str] = []
     for source in _places(model, revision, looked):
         _check_revision(source, revision)
@@ -71,9 +75,20 @@ def find_weights(model: str, *, revision: str | None = None, fetch: bool = False
     return find_weights(model, revision=revision)
 
 
+def can_fetch(model: str) -> bool:
+    """Whether `find_weights(model, fetch=True)` would try to download: some packages bring their weights themselves."""
+    known = backbones().get(model)
+    return not model.startswith(SANDBOX) and (known is None or known.source in ("hub", "torchvision"))
+
+
+def how_to_get(model: str) -> str:
+    """What brings the weights of `model` to this machine, as errors say it."""
+    return _mend(model, backbones().get(model))
+
+
 def weights_at_hand(model: str) -> WeightsSource | None:
     """The weights of `model` if they are on this machine; nothing is downloaded or hashed."""
-    return next(_places(model, None, []), None)
+    return find_weights(model) if model == NO_WEIGHTS else next(_places(model, None, []), None)
 
 
 def _places(model: str, revision: str | None, looked: list[str]) -> Iterator[WeightsSource]:

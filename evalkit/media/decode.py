@@ -14,6 +14,8 @@ from PIL import Image
 from evalkit.errors import DataError, UsageError
 from evalkit.media.picture import in_mode, open_picture
 
+DECODER_VERSION = 1
+"""Raised whenever the pixels of a file can change."""
 MAX_PIXELS = 100_000_000
 MASK_THRESHOLD = 127
 _HEADER = struct.Struct("<4sII")

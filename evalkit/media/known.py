@@ -1,6 +1,6 @@
 """Pixel hashes of files that were decoded before, so that a benchmark's pictures are decoded once per machine.
 
-An entry counts as long as the file's size and modification time are those of the decode.
+An entry counts as long as the file's size and modification time are those of the decode, and the decoder is the same.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import json
 import threading
 from typing import TYPE_CHECKING
 
+import PIL
+
 from evalkit.errors import RunError
 from evalkit.files import atomic_write_text
-from evalkit.media.decode import decode_image
+from evalkit.media.decode import DECODER_VERSION, decode_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +61,8 @@ class KnownPixels:
         return self._folders[folder]
 
     def _file(self, folder: Path) -> Path:
-        return self._root / (hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32] + ".json")
+        told = f"{folder.resolve()}\0decoder {DECODER_VERSION}, Pillow {PIL.__version__}"
+        return self._root / (hashlib.sha256(told.encode()).hexdigest()[:32] + ".json")
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -56,6 +56,8 @@ class Made(NamedTuple):
     job: Job
     pixels: NDArray[np.uint8] | None
     reason: str | None = None
+    true_picture: bool = False
+    """True where the picture may be one of the targets themselves: it is then not compared with itself."""
 
 
 @dataclass(frozen=True)

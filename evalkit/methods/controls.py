@@ -74,7 +74,7 @@ class RealImages(Method):
     info = _info(
         "real_images", "Real images",
         "True pictures of the subject: a photograph other than the reference, or in the embedded world the scene that "
-        "the prompt describes. What a perfect method would score.",
+        "the prompt describes. What a perfect method would score; a target that is the picture itself is left out.",
         stochastic=True,
     )  # fmt: skip
 
@@ -93,7 +93,8 @@ class RealImages(Method):
         """A true picture for each job."""
         for job in jobs:
             pixels = context.benchmark.real_image(job.case, job.seed)
-            yield Made(job, pixels, None if pixels is not None else "the data holds no other picture of this subject")
+            reason = None if pixels is not None else "the data holds no other picture of this subject"
+            yield Made(job, pixels, reason, true_picture=True)
 
 
 class WrongSubject(Method):

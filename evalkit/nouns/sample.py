@@ -29,6 +29,8 @@ class Sample(Noun):
     method_version: str
     rng_seed: int | None = None
     """The generator's seed, derived from (method, case, seed)."""
+    true_picture: bool = False
+    """A true picture of the subject, as a control shows it: a target with the same pixels is itself, and no pair."""
     notes: tuple[str, ...] = ()
     reason: str | None = None
     """Why it failed or cannot be read."""

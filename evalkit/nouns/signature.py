@@ -7,8 +7,6 @@ from typing import Self
 from evalkit.errors import DataError
 from evalkit.nouns.base import Noun
 
-_SEPARATORS = "|:"
-
 
 class Signature(Noun):
     """Ordered (key, value) parts; two numbers are compared only when all of them match.

@@ -52,7 +52,9 @@ def read_cases(path: Path) -> dict[str, RunCase]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"cannot read {path}: {error}; restore the file or start a new run") from error
+        raise RunError(
+            f"cannot read {path}: {error}; `evalkit run` or `evalkit score` with this folder writes it anew"
+        ) from error
     cases = {}
     for number, line in enumerate(lines, start=1):
         if not line:
@@ -60,7 +62,7 @@ def read_cases(path: Path) -> dict[str, RunCase]:
         try:
             case = RunCase.read(line, where=f"{path}, line {number}")
         except DataError as error:
-            raise RunError(f"{error}; restore the file or start a new run") from None
+            raise RunError(f"{error}; `evalkit run` or `evalkit score` with this folder writes it anew") from None
         cases[case.case_id] = case
     return cases
 

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any, Self
 from evalkit.errors import DataError, RunError, UsageError
 from evalkit.files import atomic_write_text
 from evalkit.nouns import Sample, Score
+from evalkit.progress import warn
 from evalkit.runs.cases import RunCase, merged, read_cases, write_cases
 from evalkit.runs.location import CASES_NAME, RECORD_NAME, STORE_NAME, holds_run, refuse_foreign, require_run, some
 from evalkit.runs.lock import run_lock
 from evalkit.runs.parts import PartStore, clear_unfinished
-from evalkit.runs.record import Invocation, RunIdentity, RunRecord, RunRequest
+from evalkit.runs.record import MEND, Hardware, Invocation, RunIdentity, RunRecord, RunRequest
 from evalkit.runs.results import scores_text, summary_text
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class RunFolder:
         """`cases` by id: those of the newest request first, in its order, then those of earlier ones."""
         self.samples = PartStore(path / STORE_NAME / "samples", Sample, lambda row: row.key, writable=writable)
         self.scores = PartStore(path / STORE_NAME / "scores", Score, lambda row: row.key, writable=writable)
+        self.replaced: list[str] = []
+        """What the newest request no longer shows of the one before, for people."""
         self._writable, self._held = writable, ExitStack()
 
     @classmethod
@@ -53,26 +56,27 @@ class RunFolder:
         identity: RunIdentity,
         request: RunRequest,
         cases: Sequence[RunCase],
-        resume: bool = True,
     ) -> Self:
         """The run at `path` for writing: a new one, or the one there when it is the same run.
 
         `cases` are those of `request`, in the order of the benchmark; earlier requests' cases are kept.
 
         Raises: RunError when another process writes the run; when `path` holds another run (naming the first part
-        that differs), any run with `resume=False`, or files that are no run; when cases changed since samples were
-        made for them; or when the folder cannot be written. UsageError for a case given twice.
+        that differs) or files that are no run; when cases changed since samples were made for them; or when the
+        folder cannot be written. UsageError for a case given twice.
         """
         refuse_foreign(path)
         with ExitStack() as stack:
             stack.enter_context(run_lock(path))
-            record, known = RunRecord(identity=identity, request=request), {}
+            record, known, replaced = RunRecord(identity=identity, request=request), {}, []
             if holds_run(path):
                 there = read_record(path)
-                _refuse_other(path, there.identity, identity, resume=resume)
-                record, known = there.model_copy(update={"request": request}), read_cases(_cases_path(path))
+                _refuse_other(path, there.identity, identity)
+                replaced = request.replaces(there.request)
+                record, known = there.model_copy(update={"request": request}), _known_cases(path)
             _clear(path)
             folder = cls(path, record, merged(known, cases), writable=True)
+            folder.replaced = replaced
             folder._refuse_changed(cases)
             write_cases(_cases_path(path), folder.cases.values())
             folder._write_record(record)
@@ -114,12 +118,14 @@ class RunFolder:
         """Adds an invocation to run.json. Raises: RunError where it cannot be written."""
         self.update_record(invocations=(*self.record.invocations, invocation))
 
-    def finish(self) -> None:
-        """Notes that the newest invocation finished now. Raises: RunError as `begin`; UsageError where none began."""
+    def finish(self, hardware: Hardware | None = None) -> None:
+        """Notes that the newest invocation finished now, and on what where `hardware` is given: by then torch, where it
+        was needed, has said which GPUs there are. Raises: RunError as `begin`; UsageError where none began.
+        """
         if not self.record.invocations:
             raise UsageError("wanted an invocation to finish, found none; begin one first")
         *earlier, newest = self.record.invocations
-        done = newest.model_copy(update={"finished": datetime.now(UTC)})
+        done = newest.model_copy(update={"finished": datetime.now(UTC), "hardware": hardware or newest.hardware})
         self.update_record(invocations=(*earlier, done))
 
     @property
@@ -175,6 +181,15 @@ class RunFolder:
     def _refuse_changed(self, cases: Sequence[RunCase]) -> None:
         digests = {case.case_id: case.sha256 for case in cases}
         made = [sample for sample in self.samples.latest().values() if sample.state == "made"]
+        identity = self.record.identity
+        others = sorted(
+            {s.method for s in made if (s.method, s.method_version) != (identity.method, identity.method_version)}
+        )
+        if others:  # possible only where a damaged run.json was set aside
+            raise RunError(
+                f"{self.path} has samples of {some(others, 3)}, wanted {identity.method} version "
+                f"{identity.method_version} alone; give another --out"
+            )
         changed = sorted({s.case_id for s in made if digests.get(s.case_id, s.case_sha256) != s.case_sha256})
         if changed:
             raise RunError(
@@ -189,19 +204,8 @@ def read_record(path: Path) -> RunRecord:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"cannot read {file}: {error}; restore the file or start a new run") from error
+        raise RunError(f"cannot read {file}: {error}; {MEND}") from error
     return RunRecord.parse(text, where=str(file))
-
-
-def set_aside_damaged(path: Path) -> list[Path]:
-    """Renames the damaged parts of the run at `path` to `*.damaged` and returns them; resuming computes them again.
-
-    Raises: RunError where `path` is no run, is being written, or holds parts of another schema.
-    """
-    require_run(path)
-    with run_lock(path):
-        folder = RunFolder(path, read_record(path), {}, writable=True)
-        return [*folder.samples.set_aside_damaged(), *folder.scores.set_aside_damaged()]
 
 
 def _clear(path: Path) -> None:
@@ -214,9 +218,16 @@ def _cases_path(path: Path) -> Path:
     return path / STORE_NAME / CASES_NAME
 
 
-def _refuse_other(path: Path, there: RunIdentity, wanted: RunIdentity, *, resume: bool) -> None:
-    if not resume:
-        raise RunError(f"wanted a new run, found one at {path}; give another --out, or leave out --no-resume to go on")
+def _known_cases(path: Path) -> dict[str, RunCase]:
+    """The cases of earlier requests; where the file is damaged, none: it is written anew from the benchmark."""
+    try:
+        return read_cases(_cases_path(path))
+    except RunError as error:
+        warn(f"{error}; going on with the cases of this request alone")
+        return {}
+
+
+def _refuse_other(path: Path, there: RunIdentity, wanted: RunIdentity) -> None:
     if difference := there.first_difference(wanted):
         key, old, new = difference
         raise RunError(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECORD_NAME = "run.json"
+DAMAGED_RECORD_NAME = "run.json.damaged"
 STORE_NAME = "store"
 CASES_NAME = "cases.jsonl"
 _SHOWN = 5
@@ -31,12 +32,13 @@ def require_run(path: Path) -> None:
 def refuse_foreign(path: Path) -> None:
     """Raises: RunError where `path` holds anything but a run, the beginnings of one, or hidden files.
 
-    A run killed before run.json was written has left the lock and the cases, and its folder is used again.
+    A run killed before run.json was written has left the lock and the cases, and its folder is used again; so is one
+    whose damaged run.json was set aside.
     """
     if holds_run(path) or not _exists(path):
         return
-    own = path.is_dir() and _visible(path) <= {STORE_NAME} and _visible(path / STORE_NAME) <= {CASES_NAME}
-    if not own:
+    begun = path.is_dir() and _visible(path) <= {STORE_NAME} and _visible(path / STORE_NAME) <= {CASES_NAME}
+    if not begun and not _exists(path / DAMAGED_RECORD_NAME):
         raise RunError(f"wanted a run folder, or a new or empty one, found {_found(path)}; give another --out")
 
 
@@ -88,5 +90,6 @@ def _found(path: Path) -> str:
 
 
 def _suggested(path: Path) -> str:
-    runs = sorted(str(file.parent) for pattern in ("*", "*/*") for file in path.glob(f"{pattern}/{RECORD_NAME}"))
+    depths = ("*", "*/*", "*/*/*", "*/*/*/*")
+    runs = sorted(str(file.parent) for below in depths for file in path.glob(f"{below}/{RECORD_NAME}"))
     return f"runs inside it: {some(runs, _SHOWN)}" if runs else "give the folder that `evalkit run` wrote"

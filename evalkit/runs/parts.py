@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from evalkit.errors import RunError, UsageError
 from evalkit.files import atomic_write_bytes, write_error
-from evalkit.runs.schema import DamagedPartError, N, arrow_schema, count, decode, encode
+from evalkit.runs.schema import N, arrow_schema, count, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -60,20 +60,6 @@ class PartStore(Generic[N, K]):
         """Rows stored, a key appended twice counting twice. Raises: RunError naming a damaged part."""
         return sum(count(self.noun, _bytes(part), where=str(part)) for part in self._parts())
 
-    def set_aside_damaged(self) -> list[Path]:
-        """Renames each damaged part to `*.damaged` and returns the new paths; whole parts stay as they are.
-
-        What a damaged part held is computed again by the next run. Raises: RunError naming a whole part of another
-        schema, which is not damage.
-        """
-        moved = []
-        for part in self._parts():
-            try:
-                decode(self.noun, _bytes(part), where=str(part))
-            except DamagedPartError:
-                moved.append(_rename(part, part.with_name(part.name + ".damaged")))
-        return moved
-
     def _parts(self) -> list[Path]:
         numbered = [(number, path) for number, rest, path in self._numbered() if not rest]
         return [path for _, path in sorted(numbered)]
@@ -110,13 +96,6 @@ def _bytes(part: Path) -> bytes:
         return part.read_bytes()
     except OSError as error:
         raise RunError(f"cannot read {part}: {error.strerror}; mend its rights or the disk") from error
-
-
-def _rename(old: Path, new: Path) -> Path:
-    try:
-        return old.rename(new)
-    except OSError as error:
-        raise write_error(new, error) from error
 
 
 def _unlink(path: Path) -> None:

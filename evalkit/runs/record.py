@@ -13,6 +13,7 @@ from evalkit.errors import DataError, RunError
 from evalkit.nouns import MetricChoice, Name, Noun, Profile
 
 RECORD_VERSION: Final = 1
+MEND = "restore the file, or rename it to run.json.damaged and run the same command again: samples and scores are kept"
 
 
 class RunIdentity(Noun):
@@ -59,7 +60,26 @@ class RunRequest(Noun):
     metrics: tuple[MetricChoice, ...] = Field(min_length=1)
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     limit: int | None = Field(default=None, ge=1)
-    """The first so many cases of the protocol, None for all."""
+    """Only so many of the protocol's cases, spread over all of them; None for all."""
+
+    def replaces(self, earlier: RunRequest) -> list[str]:
+        """What `earlier` showed and this request does not, one line for all of it; empty where nothing is lost."""
+        told = []
+        if earlier.protocol != self.protocol:
+            told.append(f"protocol {earlier.protocol}")
+        dropped = [str(metric) for metric in earlier.metrics if metric not in self.metrics]
+        if dropped and earlier.protocol == self.protocol:
+            told.append(f"metrics {', '.join(dropped)}")
+        if earlier.limit != self.limit:
+            told.append("all cases" if earlier.limit is None else f"--limit {earlier.limit}")
+        if earlier.seeds != self.seeds:
+            told.append(f"--seeds {len(earlier.seeds)}")
+        if not told:
+            return []
+        return [
+            f"this run was asked for {' with '.join(told)} before; its table is replaced, its samples and scores stay: "
+            "ask for that again to see it"
+        ]
 
 
 class GitState(Noun):
@@ -98,8 +118,6 @@ class Backbone(Noun):
 
     parts: dict[str, str]
     """Its parts of the signature: backbone, weights, preprocessing, dtype."""
-    weights: dict[str, str] = Field(default_factory=dict)
-    """sha256 of each weights file."""
 
 
 class RunRecord(Noun):
@@ -112,8 +130,6 @@ class RunRecord(Noun):
     """Where the benchmark's data lay, as the user gave it."""
     rewards: tuple[str, ...] = ()
     """Metrics that the method declares to have been trained on."""
-    method_weights: dict[str, str] = Field(default_factory=dict)
-    """sha256 of each weights file of the method."""
     backbones: dict[str, Backbone] = Field(default_factory=dict)
     """By the extractor's fingerprint."""
     invocations: tuple[Invocation, ...] = ()
@@ -124,7 +140,7 @@ class RunRecord(Noun):
         try:
             data = json.loads(text)
         except ValueError as error:
-            raise RunError(f"{where}: wanted JSON, found none ({error}); restore the file or start a new run") from None
+            raise RunError(f"{where}: wanted JSON, found none ({error}); {MEND}") from None
         version = data.get("schema_version") if isinstance(data, dict) else None
         if isinstance(version, int) and version > RECORD_VERSION:
             raise RunError(
@@ -134,7 +150,7 @@ class RunRecord(Noun):
         try:
             return cls.read(data, where=where)
         except DataError as error:
-            raise RunError(f"{error}; restore the file, or use the version of evalkit that wrote it") from None
+            raise RunError(f"{error}; use the version of evalkit that wrote it, or {MEND}") from None
 
     def text(self) -> str:
         """The file's text; `parse` takes it back."""

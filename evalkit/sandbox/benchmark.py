@@ -9,7 +9,6 @@ world.json                  per subject its identity, its reference scene and th
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from evalkit.errors import DataError, UsageError
+from evalkit.files import write_error
 from evalkit.sandbox.world import (
     WORLD_VERSION,
     Identity,
@@ -39,6 +39,7 @@ FOLDERS: Mapping[str, str] = {
     "animal": "live_subject/animal", "human": "live_subject/human", "object": "object", "style": "style",
 }  # fmt: skip
 DEFAULT_COUNTS: Mapping[str, int] = {"animal": 15, "human": 7, "object": 21, "style": 7}
+_KINDS: Mapping[str, str] = {"images": ".png", "captions": ".txt", "masks": ".png"}
 PROMPTS = 9
 KINDS = ("photorealistic",) * 4 + ("stylised",) * 3 + ("imaginative",) * 2
 _PLACES = tuple(p for p in PLACES if p != "studio")
@@ -131,29 +132,50 @@ def write_dreambench_pp(root: Path, *, subjects_per_category: Mapping[str, int] 
 
     Raises:
         DataError: `root` exists and holds something else.
+        RunError: the disk is full, or `root` cannot be written.
         UsageError: see `world_record`.
     """
     record = world_record(subjects_per_category, size=size)
     if root.exists():
-        marker = root / "world.json"
-        if marker.is_file() and json.loads(marker.read_text(encoding="utf-8")) == record:
+        if _holds(root, record):
             return
         raise DataError(
             f"wanted an empty place or this same world benchmark at {str(root)!r}; found other files; choose another folder"
         )
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=".world-") as temporary:
-        staged = Path(temporary) / "world"
-        for subject in record["subjects"]:
-            _write_subject(staged, subject, size)
-        staged.mkdir(exist_ok=True)
-        (staged / "world.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        shutil.move(staged, root)
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root.parent, prefix=".world-") as temporary:
+            staged = Path(temporary) / "world"
+            staged.mkdir()
+            for subject in record["subjects"]:
+                _write_subject(staged, subject, size)
+            (staged / "world.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            _move(staged, root, record)
+    except OSError as error:
+        raise write_error(root, error) from error
+
+
+def _holds(root: Path, record: Mapping[str, Any]) -> bool:
+    """Whether `root` is this very benchmark with every file in its place."""
+    try:
+        told = json.loads((root / "world.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    files = [root / kind / f"{s['subject']}{suffix}" for s in record["subjects"] for kind, suffix in _KINDS.items()]
+    return bool(told == record) and all(file.is_file() and file.stat().st_size for file in files)
+
+
+def _move(staged: Path, root: Path, record: Mapping[str, Any]) -> None:
+    try:
+        staged.rename(root)
+    except OSError:
+        if not _holds(root, record):  # another process was quicker with the same
+            raise
 
 
 def _write_subject(root: Path, subject: Mapping[str, Any], size: int) -> None:
     name = subject["subject"]
-    for kind in ("images", "captions", "masks"):
+    for kind in _KINDS:
         (root / kind / name).parent.mkdir(parents=True, exist_ok=True)
     picture = render(Scene.from_json(subject["reference"]), size=size)
     mask = np.ones_like(picture.mask) if subject["identity"]["category"] == "style" else picture.mask

@@ -53,17 +53,14 @@ def test_killed_runs_end_in_the_same_bytes(tmp_path: Path, kills: int, cases: in
     assert finish(start(tmp_path / "whole", tmp_path / "cache-a", cases)) == 0
     whole = time.monotonic() - begun
     moments = random.Random(7)
-    killed = 0
-    while True:
+    codes = []
+    for _ in range(kills):
         pid = start(tmp_path / "cut", tmp_path / "cache-b", cases)
-        if killed < kills:
-            time.sleep(moments.uniform(0, 2 * whole / kills))
-            os.kill(pid, signal.SIGKILL)
-        code = finish(pid)
-        if killed >= kills:
-            assert code == 0
-            break
-        assert code in (-signal.SIGKILL, 0)
-        killed += 1
+        time.sleep(moments.uniform(0, 2 * whole / kills))
+        os.kill(pid, signal.SIGKILL)
+        codes.append(finish(pid))
+    assert set(codes) <= {-signal.SIGKILL, 0}
+    assert codes.count(-signal.SIGKILL) >= kills / 2  # a child may be done before its moment comes, but most are not
+    assert finish(start(tmp_path / "cut", tmp_path / "cache-b", cases)) == 0
     for name in RESULTS:
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -104,6 +104,51 @@ def test_scoring_a_run_s_own_folder_gives_its_scores(evalkit: Callable[..., Any]
     assert scored["scores"] == made["scores"]
 
 
+def test_a_sample_changed_behind_the_run_is_no_longer_the_methods(evalkit: Callable[..., Any], tmp_path: Path) -> None:
+    run = tmp_path / "r"
+    asked = ("run", "--method", "real_images", "--bench", "dreambench_pp/official", "--profile", "sandbox",
+             "--limit", 4, "--out", run)  # fmt: skip
+    _, first = evalkit(*asked)
+    kept, changed = sorted((run / "samples").glob("*/seed_0.png"))[:2]
+    changed.write_bytes(kept.read_bytes())
+    code, told = evalkit("score", run)
+    assert code == 3
+    for cell in told["scores"].values():
+        assert (cell["n_scored"], cell["n_cases"], cell["states"]) == (3, 4, {"sample_missing": 1})
+    assert evalkit(*asked) == (0, first)
+
+
+def test_a_smaller_request_says_what_it_no_longer_shows(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    asked = ["run", "--method", "noise", "--bench", "dreambench_pp/official", "--profile", "sandbox",
+             "--out", str(tmp_path / "r")]  # fmt: skip
+    assert main([*asked, "--limit", "4"]) == 0
+    assert "not the whole protocol: 4 of 450 cases" in capsys.readouterr().out
+    assert main([*asked, "--limit", "2"]) == 0
+    assert "this run was asked for --limit 4 before; its table is replaced" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="the DreamBench photographs are not beside this checkout")
+@pytest.mark.timeout(600)
+def test_real_photographs_are_not_compared_with_themselves(evalkit: Callable[..., Any], tmp_path: Path) -> None:
+    asked = (
+        "--bench",
+        "dreambench/dreambooth",
+        "--data",
+        PHOTOGRAPHS,
+        "--profile",
+        "sandbox",
+        "--limit",
+        30,
+        "--seeds",
+        1,
+    )
+    values = {}
+    for method in ("real_images", "copy_reference"):
+        _, told = evalkit("run", "--method", method, *asked, "--out", tmp_path / method)
+        values[method] = told["scores"]["dino_i"]["value"]
+    assert values["real_images"] < values["copy_reference"] < 1
+
+
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="the DreamBench photographs are not beside this checkout")
 @pytest.mark.timeout(600)
 def test_a_copy_of_real_photographs_scores_one(evalkit: Callable[..., Any], tmp_path: Path) -> None:

@@ -221,3 +221,24 @@ def test_uses_tells_each_extractor_largest_first(tmp_path: Path) -> None:
     assert [(use.fingerprint, use.entries) for use in found] == [("large", 2), ("small", 1)]
     assert sum(use.bytes for use in found) == sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file())
     assert uses(tmp_path / "nowhere") == []
+
+
+def test_uses_says_what_features_are_of(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    cache.put(KEY, np.zeros(1, np.float32))
+    cache.label(KEY.fingerprint, "backbone:x")
+    cache.label("nothing there", "backbone:y")
+    (use,) = uses(tmp_path)
+    assert (use.label, use.entries) == ("backbone:x", 1)
+    assert prune(tmp_path, limit_bytes=0)[0] == 1
+
+
+def test_prune_leaves_what_another_process_is_writing(tmp_path: Path) -> None:
+    FeatureCache(tmp_path).put(KEY, np.zeros(1, np.float32))
+    writing, killed = (KEY.path(tmp_path).with_name(f".part-{name}") for name in ("writing", "killed"))
+    for path in (writing, killed):
+        path.write_bytes(b"half")
+    os.utime(killed, (1, 1))
+    assert prune(tmp_path, limit_bytes=0)[0] == 2
+    assert writing.exists()
+    assert not killed.exists()

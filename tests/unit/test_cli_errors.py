@@ -30,6 +30,7 @@ def told(capsys: Capture, *arguments: str, code: int = 2) -> str:
     return found.err.removeprefix("evalkit: error: ").rstrip("\n")
 
 
+WHERE = "give --data the folder where the benchmark's data lies now"
 RUN = "run --method noise --bench dreambench_pp"
 
 
@@ -39,13 +40,13 @@ def none(kind: str, found: str, *near: str) -> str:
 
 
 MISTAKES = {
-    "runn": f"No such command 'runn'. Did you mean 'run'? {HINT}",
-    "frobnicate": f"No such command 'frobnicate'. {HINT}",
-    "cache prunee": f"No such command 'prunee'. Did you mean 'prune'? {HINT}",
-    "run --bnch x": f"No such option: --bnch (Possible options: --bench, --fetch) {HINT}",
-    "run --bench x": f"Missing option '--method'. {HINT}",
-    "list": f"Missing argument 'metrics|benchmarks|methods|backbones'. {HINT}",
-    f"{RUN} --limit 0": f"Invalid value for '--limit': Input should be greater than or equal to 1 {HINT}",
+    "runn": f"No such command 'runn'. Did you mean 'run'?; {HINT}",
+    "frobnicate": f"No such command 'frobnicate'; {HINT}",
+    "cache prunee": f"No such command 'prunee'. Did you mean 'prune'?; {HINT}",
+    "run --bnch x": f"No such option: --bnch (Possible options: --bench, --fetch); {HINT}",
+    "run --bench x": f"Missing option '--method'; {HINT}",
+    "list": f"Missing argument 'metrics|benchmarks|methods|backbones'; {HINT}",
+    f"{RUN} --limit 0": f"Invalid value for '--limit': Input should be greater than or equal to 1; {HINT}",
     "list metric": none("kind of thing", "metric", "metrics"),
     "list xyz": "wanted a kind of thing, found 'xyz', which is none; `evalkit list --help` shows the 4 there are",
     "describe metrik clip_i": none("kind of thing", "metrik", "metric", "method"),
@@ -65,10 +66,10 @@ MISTAKES = {
     "score": "wanted RUN, or --samples, --bench and --name; found no --samples, --bench, --name",
     "score --samples x --bench y": "wanted RUN, or --samples, --bench and --name; found no --name",
     "score x --samples y --limit 3": (
-        "RUN brings its own benchmark and samples, found --samples, --limit beside it; leave one out"
+        "wanted RUN alone, which brings benchmark and samples, found --samples, --limit beside it; leave one out"
     ),
-    "score x --profile paper": "RUN brings its own benchmark and samples, found --profile beside it; leave one out",
-    "score x --no-resume": "RUN brings its own benchmark and samples, found --no-resume beside it; leave one out",
+    "score x --profile paper": "wanted RUN alone, which brings benchmark and samples, found --profile beside it; leave one out",
+    "score x --no-resume": "wanted RUN alone, which brings benchmark and samples, found --no-resume beside it; leave one out",
 }
 
 
@@ -105,7 +106,7 @@ def test_every_mistake_is_told_at_once(capsys: Capture, tmp_path: Path) -> None:
         "the command does not fit (4 problems):",
         "  - wanted a method, found 'nois', which is none; did you mean 'noise'?",
         "  - wanted a profile, found 'sandbx', which is none; did you mean 'sandbox'?",
-        f"  - wanted a data folder for --data, found nothing at '{tmp_path / 'no'}'",
+        f"  - wanted a data folder for --data, found nothing at '{tmp_path / 'no'}'; {WHERE}",
         "  - wanted a benchmark, found 'dreambench_p', which is none; did you mean 'dreambench_pp' or 'dreambench'?",
     ]
 
@@ -121,18 +122,18 @@ def test_every_unknown_metric_is_told_at_once(capsys: Capture) -> None:
 def test_data_that_is_a_file(capsys: Capture, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     message = told(capsys, *RUN.split(), "--data", str(tmp_path / "file"), code=1)
-    assert message == f"wanted a data folder for --data, found a file at '{tmp_path / 'file'}'"
+    assert message == f"wanted a data folder for --data, found a file at '{tmp_path / 'file'}'; {WHERE}"
 
 
 def test_data_that_is_nowhere(capsys: Capture) -> None:
     message = told(capsys, *RUN.split(), "--data", "/no/such/folder", code=1)
-    assert message == "wanted a data folder for --data, found nothing at '/no/such/folder'"
+    assert message == f"wanted a data folder for --data, found nothing at '/no/such/folder'; {WHERE}"
 
 
 def test_samples_that_are_nowhere(capsys: Capture, tmp_path: Path) -> None:
     samples = tmp_path / "no"
     message = told(capsys, "score", "--samples", str(samples), "--bench", "dreambench_pp", "--name", "mine", code=1)
-    assert message == f"wanted a folder for --samples, found nothing at '{samples}'"
+    assert message == f"wanted a folder for --samples, found nothing at '{samples}'; check the path"
 
 
 @pytest.mark.parametrize("command", ["score", "show"])

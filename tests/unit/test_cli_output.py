@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -130,7 +131,8 @@ def result(path: Path, **changes: Any) -> Result:
     )
     told: dict[str, Any] = {
         "path": path, "method": "mine", "benchmark": "tiny", "protocol": "plain", "profile": "sandbox",
-        "scores": {"a": scored, "b": lacking}, "scales": {"a": 100.0, "b": 1.0}, "in_domain": ("a",),
+        "scores": {"a": scored, "b": lacking}, "scales": {"a": 100.0, "b": 1.0}, "directions": {"a": "higher", "b": "lower"},
+        "in_domain": ("a",), "part": "3 of 4 cases",
         "problems": ("b: wanted weights",),
     }  # fmt: skip
     return Result(**told | changes)
@@ -141,9 +143,10 @@ def test_a_result_as_a_table(capsys: Capture, tmp_path: Path) -> None:
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
         "mine on tiny/plain, profile sandbox: small embedded models, not comparable with published numbers",
+        "not the whole protocol: 3 of 4 cases",
         "metric value coverage not scored",
-        "a 85.12 4/4 - in-domain",
-        "b - 0/4 weights_missing 4",
+        "a \N{UPWARDS ARROW} 85.12 4/4 - in-domain",
+        "b \N{DOWNWARDS ARROW} - 0/4 weights_missing 4",
         "",
         "a metric:a|agg:micro",
         "b metric:b|agg:micro",
@@ -178,6 +181,26 @@ def test_the_exit_code_says_whether_the_run_is_whole(
     capsys.readouterr()
 
 
+def test_a_metric_without_any_number_is_not_whole(tmp_path: Path) -> None:
+    nothing = MetricSummary(value=None, n_scored=0, n_cases=2, signature="s", states={"undefined": 2})
+    assert not result(tmp_path, scores={"a": nothing}).whole
+    none_apply = nothing.model_copy(update={"n_cases": 0, "states": {"not_applicable": 2}})
+    assert result(tmp_path, scores={"a": none_apply}).whole
+
+
+def test_problems_are_not_said_twice_on_a_terminal(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    print_result(result(tmp_path), as_json=False, told=True)
+    assert "! b: wanted weights" in capsys.readouterr().out  # stdout may be a file that has nothing else
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    print_result(result(tmp_path), as_json=False, told=True)
+    assert "! b" not in capsys.readouterr().out
+    print_result(result(tmp_path), as_json=False)
+    assert "! b: wanted weights" in capsys.readouterr().out
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Iterator[World]:
     with world(tmp_path, samples=False) as made:
@@ -193,7 +216,7 @@ def test_a_result_comes_back_from_its_run(tiny: World) -> None:
 
 def test_show_prints_what_was_scored(capsys: Capture, tiny: World) -> None:
     tiny.run.write_results(result(tiny.run.path).to_summary() | {"request": tiny.run.record.request.digest()}, [])
-    assert "a       85.12       4/4  -" in printed(capsys, "show", str(tiny.run.path), code=3)
+    assert "a \N{UPWARDS ARROW}     85.12       4/4  -" in printed(capsys, "show", str(tiny.run.path), code=3)
     assert json.loads(printed(capsys, "show", str(tiny.run.path), "--json", code=3))["scores"]["a"]["value"] == 85.12345
 
 

@@ -125,7 +125,7 @@ def test_two_files_of_one_case_are_an_error(folder: Path, benchmark: Loaded) -> 
 def test_a_folder_that_is_none(tmp_path: Path, benchmark: Loaded) -> None:
     with pytest.raises(DataError) as raised:
         found(tmp_path / "no", benchmark)
-    assert str(raised.value) == f"wanted a folder of samples, found nothing at {tmp_path / 'no'}"
+    assert str(raised.value) == f"wanted a folder of samples, found nothing at {tmp_path / 'no'}; check the path"
     (tmp_path / "no").write_text("", encoding="utf-8")
     with pytest.raises(DataError, match=r"^wanted a folder of samples, found a file at "):
         found(tmp_path / "no", benchmark)

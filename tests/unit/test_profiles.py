@@ -57,6 +57,9 @@ def test_every_first_party_metric_has_an_embedded_model() -> None:
     assert {spec for spec in specs if not resolve_spec(spec, "sandbox").model.startswith("sandbox:")} == set()
 
 
+FETCH = "--fetch downloads what can be downloaded"
+
+
 @pytest.mark.parametrize("choice", ["paper", "sandbox"])
 def test_what_is_asked_for_is_taken(choice: Any) -> None:
     assert choose_profile(choice, [CLIP]) == Resolved(choice, "asked for")
@@ -80,8 +83,15 @@ def test_auto_on_a_small_device(machine: Callable[..., None]) -> None:
 
 def test_auto_without_weights(machine: Callable[..., None]) -> None:
     machine(weights=("acme/arcface",))
-    wanted = Resolved("sandbox", "weights not on this machine: openai/clip-vit-base-patch32; --fetch downloads them")
+    wanted = Resolved("sandbox", f"weights not on this machine: openai/clip-vit-base-patch32; {FETCH}")
     assert choose_profile("auto", [ARC, CLIP, CLIP]) == wanted
+
+
+def test_auto_may_not_rely_on_what_cannot_be_fetched(machine: Callable[..., None]) -> None:
+    machine(weights=(CLIP.model,))
+    dreamsim = ExtractorSpec(family="dreamsim", model="dreamsim/ensemble", preprocess="dreamsim")
+    wanted = "weights not on this machine: dreamsim/ensemble; `evalkit doctor` says how to get them"
+    assert choose_profile("auto", [CLIP, dreamsim], fetch=True) == Resolved("sandbox", wanted)
 
 
 def test_auto_with_everything(machine: Callable[..., None]) -> None:

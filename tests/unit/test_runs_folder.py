@@ -12,7 +12,7 @@ import pytest
 
 from evalkit.errors import RunError, UsageError
 from evalkit.runs import folder as folder_module
-from evalkit.runs.folder import RunFolder, set_aside_damaged
+from evalkit.runs.folder import RunFolder
 from evalkit.runs.location import fresh_path
 from evalkit.runs.provenance import start_invocation
 from tests.unit.run_rows import identity, read_only_folder, request, run_case, sample, score
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from evalkit.runs.cases import RunCase
 
 
-def _open(path: Path, *, cases: Sequence[RunCase] = (run_case(),), resume: bool = True, **changes: Any) -> RunFolder:
-    return RunFolder.open(path, identity=identity(**changes), request=request(), cases=cases, resume=resume)
+def _open(path: Path, *, cases: Sequence[RunCase] = (run_case(),), **changes: Any) -> RunFolder:
+    return RunFolder.open(path, identity=identity(**changes), request=request(), cases=cases)
 
 
 def _made(case: RunCase, seed: int = 0, **fields: Any) -> Any:
-    return sample(case.case_id, seed, case_sha256=case.sha256, **fields)
+    return sample(case.case_id, seed, case_sha256=case.sha256, **{"method": "noise", **fields})
 
 
 def test_a_new_run_is_read_back(tmp_path: Path) -> None:
@@ -66,14 +66,6 @@ def test_another_run_is_refused_by_its_first_difference(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=told):
         _open(tmp_path, method_config={"steps": 50})
     assert (tmp_path / "run.json").read_bytes() == before
-
-
-def test_no_resume_wants_a_new_folder(tmp_path: Path) -> None:
-    _open(tmp_path, resume=False).close()
-    with pytest.raises(
-        RunError, match=r"^wanted a new run, found one at .*; give another --out, or leave out --no-res"
-    ):
-        _open(tmp_path, resume=False)
 
 
 @pytest.mark.parametrize("names", [["photo.png"], ["store/samples/part-000001.parquet"], [".lock", "notes.txt"]])
@@ -172,7 +164,7 @@ def test_a_changed_case_whose_samples_all_failed_is_made_again(tmp_path: Path) -
 
 def test_the_record_changes_by_field(tmp_path: Path) -> None:
     with _open(tmp_path) as run:
-        run.update_record(data_folder="~/data", method_weights={"lora.safetensors": "ab"})
+        run.update_record(data_folder="~/data", rewards=("clip_i",))
         with pytest.raises(UsageError, match=r"colour is not a known key"):
             run.update_record(colour="red")
         with pytest.raises(UsageError, match=r"rewards: .*found 3"):
@@ -254,7 +246,7 @@ def test_damaged_cases_and_records_are_named(tmp_path: Path) -> None:
     cases = tmp_path / "store" / "cases.jsonl"
     first, second = cases.read_text().splitlines()
     cases.write_text(f"{first}\n{second[:-9]}\n")
-    with pytest.raises(RunError, match=r"cases.jsonl, line 2: not a runcase: .*; restore the file or start a new run$"):
+    with pytest.raises(RunError, match=r"cases.jsonl, line 2: not a runcase: .* writes it anew$"):
         RunFolder.read(tmp_path)
     cases.unlink()
     with pytest.raises(RunError, match=r"^cannot read .*cases.jsonl: .*No such file"):
@@ -270,21 +262,47 @@ def test_a_prompt_with_any_line_end_is_one_line_of_the_file(tmp_path: Path) -> N
     assert RunFolder.read(tmp_path).cases == {"dog_00": odd}
 
 
-def test_damaged_parts_of_both_stores_are_set_aside(tmp_path: Path) -> None:
+def test_what_a_newer_request_no_longer_shows_is_told(tmp_path: Path) -> None:
+    with _open(tmp_path) as run:
+        assert run.replaced == []
+    smaller = request(seeds=(0,), limit=1)
+    with RunFolder.open(tmp_path, identity=identity(), request=smaller, cases=[run_case()]) as run:
+        (told,) = run.replaced
+    assert told.startswith(
+        f"this run was asked for all cases with --seeds {len(request().seeds)} before; its table is "
+    )
+    with RunFolder.open(tmp_path, identity=identity(), request=smaller, cases=[run_case()]) as run:
+        assert run.replaced == []
+
+
+def test_a_damaged_record_has_a_way_out(tmp_path: Path) -> None:
     with _open(tmp_path) as run:
         run.samples.append([_made(run_case())])
-        run.scores.append([score()])
-        run.scores.append([score(seed=1)])
-        with pytest.raises(RunError, match="is being written"):
-            set_aside_damaged(tmp_path)
-    parts = [tmp_path / "store" / name for name in ("samples/part-000001.parquet", "scores/part-000001.parquet")]
-    for part in parts:
-        part.write_bytes(b"PAR1")
-    assert set_aside_damaged(tmp_path) == [part.with_name(part.name + ".damaged") for part in parts]
+    record = tmp_path / "run.json"
+    record.write_text("{")
+    with pytest.raises(RunError, match=r"rename it to run.json.damaged and run the same command again"):
+        _open(tmp_path)
+    record.rename(tmp_path / "run.json.damaged")
     with _open(tmp_path) as run:
-        assert (run.samples.rows(), run.scores.rows()) == ([], [score(seed=1)])
-    with pytest.raises(RunError, match=r"^wanted a run folder"):
-        set_aside_damaged(tmp_path / "store")
+        assert run.samples.rows() == [_made(run_case())]
+
+
+def test_samples_of_another_method_are_not_taken_over(tmp_path: Path) -> None:
+    with _open(tmp_path) as run:
+        run.samples.append([_made(run_case())])
+    (tmp_path / "run.json").rename(tmp_path / "run.json.damaged")
+    with pytest.raises(RunError, match=r"has samples of .*, wanted other version 1 alone; give another --out"):
+        _open(tmp_path, method="other")
+
+
+def test_damaged_cases_are_written_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _open(tmp_path).close()
+    (tmp_path / "store" / "cases.jsonl").write_text("{\n")
+    with pytest.raises(RunError, match=r"cases.jsonl, line 1: .*with this folder writes it anew$"):
+        RunFolder.read(tmp_path)
+    _open(tmp_path).close()
+    assert "going on with the cases of this request alone" in capsys.readouterr().err
+    assert list(RunFolder.read(tmp_path).cases) == ["dog_00"]
 
 
 def test_fresh_paths_count_up(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import RunError, UsageError
-from evalkit.nouns import Noun, Sample, Score
+from evalkit.nouns import Noun, Score
 from evalkit.runs.parts import PartStore
-from tests.unit.run_rows import read_only_folder, sample, score, tiny_disk
+from tests.unit.run_rows import read_only_folder, score, tiny_disk
 
 
 def _store(folder: Path, *, writable: bool = True) -> PartStore[Score, tuple[str, int, str]]:
@@ -125,13 +125,11 @@ def test_a_damaged_part_is_named_with_what_to_do(tmp_path: Path) -> None:
             reading()
 
 
-def test_damaged_parts_are_set_aside_and_kept(tmp_path: Path) -> None:
+def test_what_a_damaged_part_was_set_aside_from_goes_on(tmp_path: Path) -> None:
     store = _damaged_middle(tmp_path)
-    kept = (tmp_path / "part-000002.parquet").read_bytes()
-    assert store.set_aside_damaged() == [tmp_path / "part-000002.parquet.damaged"]
-    assert (tmp_path / "part-000002.parquet.damaged").read_bytes() == kept
+    part = tmp_path / "part-000002.parquet"
+    part.rename(part.with_name(part.name + ".damaged"))  # what the message says to do
     assert [row.seed for row in store.rows()] == [0, 2]
-    assert store.set_aside_damaged() == []
 
 
 def test_the_number_of_a_part_set_aside_is_not_used_again(tmp_path: Path) -> None:
@@ -139,18 +137,10 @@ def test_the_number_of_a_part_set_aside_is_not_used_again(tmp_path: Path) -> Non
     store.append([score()])
     for _ in range(2):
         newest = max(tmp_path.glob("*.parquet"))
-        newest.write_bytes(b"")
-        assert len(store.set_aside_damaged()) == 1
+        newest.rename(newest.with_name(newest.name + ".damaged"))
         store.append([score()])
     assert len(list(tmp_path.glob("*.damaged"))) == 2
     assert store.rows() == [score()]
-
-
-def test_a_part_of_another_noun_is_not_set_aside(tmp_path: Path) -> None:
-    PartStore(tmp_path, Sample, lambda row: row.key).append([sample()])
-    with pytest.raises(RunError, match=r"part-000001.parquet: wanted evalkit.noun 'score', found 'sample'"):
-        _store(tmp_path).set_aside_damaged()
-    assert _names(tmp_path) == ["part-000001.parquet"]
 
 
 def test_a_part_that_cannot_be_read_is_not_called_damaged(tmp_path: Path) -> None:

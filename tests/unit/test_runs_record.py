@@ -22,7 +22,7 @@ def _record() -> RunRecord:
     once = Invocation(
         command=("evalkit", "run"), started=started, hostname="h", versions={"python": "3"}, hardware=hardware
     )
-    backbones = {"f0": Backbone(parts={"backbone": "clip"}, weights={"model.safetensors": "ab"})}
+    backbones = {"f0": Backbone(parts={"backbone": "clip"})}
     return RunRecord(
         identity=identity(), request=request(), backbones=backbones, invocations=(once,), rewards=("clip_i",)
     )
@@ -40,7 +40,7 @@ def _parse(**changes: Any) -> RunRecord:
 
 def test_an_unknown_key_is_named() -> None:
     with pytest.raises(
-        RunError, match=r"^runs/a/run.json: not a runrecord: colour is not a known key; restore the file"
+        RunError, match=r"^runs/a/run.json: not a runrecord: colour is not a known key; use the version of evalkit"
     ):
         _parse(colour="red")
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from evalkit.errors import DataError, UsageError
+from evalkit.benchmarks.dreambench_pp import DREAMBENCH_PP
+from evalkit.errors import DataError, RunError, UsageError
+from evalkit.sandbox import benchmark as module
 from evalkit.sandbox.benchmark import (
     DEFAULT_COUNTS,
     KINDS,
@@ -99,6 +102,40 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(MemoryError):
         write_dreambench_pp(tmp_path / "world", subjects_per_category={"animal": 1})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(RunError, match=r"^cannot write .*: one of its parents is a file"):
+        write_dreambench_pp(tmp_path / "file" / "world", subjects_per_category={"animal": 1})
+
+
+def test_whoever_is_second_to_draw_the_same_keeps_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = tmp_path / "world"
+
+    def overtaken(root: Path, subject: Any, size: int) -> None:
+        monkeypatch.setattr("evalkit.sandbox.benchmark._write_subject", write_subject)
+        write_dreambench_pp(world, subjects_per_category={"animal": 1})
+        write_subject(root, subject, size)
+
+    write_subject = module._write_subject
+    monkeypatch.setattr(module, "_write_subject", overtaken)
+    write_dreambench_pp(world, subjects_per_category={"animal": 1})
+    assert [p.name for p in tmp_path.iterdir()] == ["world"]
+
+
+def test_a_damaged_world_in_the_cache_is_drawn_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "DEFAULT_COUNTS", {"animal": 1})
+    root = DREAMBENCH_PP.embed(tmp_path)
+    (root / "images" / "live_subject" / "animal" / "00.png").unlink()
+    assert DREAMBENCH_PP.embed(tmp_path) == root
+    assert "is damaged; drawing it again" in capsys.readouterr().err
+    assert (root / "images" / "live_subject" / "animal" / "00.png").is_file()
+    (root / "world.json").write_text("{", encoding="utf-8")
+    DREAMBENCH_PP.embed(tmp_path)
+    assert len(load_world(root)) == 9
 
 
 def test_bad_counts_and_missing_worlds_are_refused(tmp_path: Path, root: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from evalkit.engine import score as module
 from evalkit.engine.score import Scorer
 from evalkit.errors import DataError
 from evalkit.features.cache import FeatureCache
@@ -313,6 +314,37 @@ def test_an_outcome_that_breaks_the_contract_costs_only_itself(
     score = tiny.scores()["s0.p1", 1, "fake@plain"]
     assert (score.state, score.value) == (State.METRIC_ERROR, None)
     assert str(score.reason).startswith(reason)
+
+
+def test_a_value_outside_the_cards_range_is_an_error_of_its_score(tiny: World, metric: FakeMetric) -> None:
+    outcomes = [Outcome.scored(value) for value in (-100.0, -100.0 - 1e-5, -101.0)]
+    assert [module._checked(outcome, column(metric)) for outcome in outcomes[:2]] == outcomes[:2]
+    with pytest.raises(
+        ValueError, match=r"^wanted a value within the card's range \(-100 to no upper bound\), found -101.0"
+    ):
+        module._checked(outcomes[2], column(metric))
+    percent = column(metric, variant="percent")
+    assert module._checked(Outcome.scored(-10_000.0), percent).value == -10_000.0
+    with pytest.raises(ValueError, match=r"range \(-10000 to no upper bound\)"):
+        module._checked(Outcome.scored(-10_001.0), percent)
+
+
+def test_a_true_picture_is_not_compared_with_itself(tiny: World, metric: FakeMetric) -> None:
+    target = targets_of(tiny.benchmark, Pictures()).pixels()["s0/1.png"]
+    tiny.write_sample("s0.p0", 0, drawn=1, true_picture=True)
+    tiny.write_sample("s0.p1", 0, drawn=1)
+    tiny.score(column(metric))
+    samples = tiny.run.samples.latest()
+    assert samples["s0.p0", 0].pixels_sha256 == samples["s0.p1", 0].pixels_sha256 == target
+    weights = {key[:2]: score.weight for key, score in tiny.scores().items()}
+    assert (weights["s0.p0", 0], weights["s0.p1", 0]) == (1, 2)
+
+
+def test_a_true_picture_that_is_the_only_target_has_no_score(tmp_path: Path, metric: FakeMetric) -> None:
+    with world(tmp_path, subjects=1, prompts=1) as tiny:
+        tiny.write_sample("s0.p0", 0, drawn=0, true_picture=True)
+        tiny.score(column(metric))
+        assert tiny.states() == {State.REFERENCE_MISSING: 1}
 
 
 def test_a_metric_whose_requests_fail_costs_only_its_item(tiny: World, metric: FakeMetric, other: FakeMetric) -> None:
