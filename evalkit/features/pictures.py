@@ -36,13 +36,18 @@ class Pictures:
         decoded = decode_image(path)
         with self._lock:
             self.decoded += 1
-            if decoded.sha256 not in self._pixels:
-                self._pixels[decoded.sha256] = decoded.pixels
-                self._held += decoded.pixels.nbytes
+        self.keep(decoded.sha256, decoded.pixels)
+        return decoded
+
+    def keep(self, sha256: str, pixels: NDArray[np.uint8]) -> None:
+        """Remembers pixels [H, W, 3] by their hash: those of a picture that has no file, or was decoded elsewhere."""
+        with self._lock:
+            if sha256 not in self._pixels:
+                self._pixels[sha256] = pixels
+                self._held += pixels.nbytes
             while self._held > self._limit and len(self._pixels) > 1:
                 _, dropped = self._pixels.popitem(last=False)
                 self._held -= dropped.nbytes
-        return decoded
 
     def pixels(self, content: ImageContent) -> NDArray[np.uint8]:
         """The pixels [H, W, 3] of a picture, decoded again where they were forgotten.

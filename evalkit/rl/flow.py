@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
     from torch import Tensor
 
@@ -43,13 +45,14 @@ def sde_step(
     noise_level: float,
     kind: Kind = "flow_sde",
     next_state: Tensor | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
 ) -> Step:
     """One step from noise level `sigma` down to `sigma_next`.
 
     x, v: [B, ...], the state and the model's velocity. `sigma_max` stands in for sigma = 1, where the flow_sde noise
     scale diverges: the scheduler's second sigma. `noise_level`: a of flow_sde and cps, eta of dance. With `next_state`
-    the step is scored and not drawn. For `ode` there is no noise and the log-probability is 0.
+    the step is scored and not drawn. Of several generators each draws for its own row, whatever is beside it. For `ode`
+    there is no noise and the log-probability is 0.
 
     Raises: UsageError for an unknown kind, or sigmas that do not fall.
     """
@@ -81,8 +84,13 @@ def sde_step(
     return Step(next_state, _log_prob(next_state.float(), mean, spread, kind), mean, torch.tensor(std))
 
 
-def _noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
+def _noise(like: Tensor, generator: torch.Generator | Sequence[torch.Generator] | None) -> Tensor:
     import torch
+
+    if generator is not None and not isinstance(generator, torch.Generator):
+        if len(generator) != len(like):
+            raise UsageError(f"wanted a generator for each of {len(like)} rows, found {len(generator)}")
+        return torch.cat([_noise(row[None], own) for row, own in zip(like, generator, strict=True)])
 
     device = generator.device if generator is not None else like.device
     return torch.randn(like.shape, generator=generator, device=device, dtype=torch.float32).to(like.device)

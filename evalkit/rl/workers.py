@@ -1,0 +1,70 @@
+"""One process or several: who samples what, and sums over all of them.
+
+With `accelerate launch` each process takes every n-th sample; rewards are gathered, so that advantages are the same
+everywhere, and gradients of the small adapters are summed by hand. Without it there is one process and nothing to do.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+
+class Workers:
+    """The processes of this training."""
+
+    def __init__(self) -> None:
+        self.rank, self.count = 0, 1
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            from accelerate import PartialState
+
+            state = PartialState()
+            self.rank, self.count = state.process_index, state.num_processes
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes checkpoints and curves."""
+        return self.rank == 0
+
+    def mine(self, count: int) -> list[int]:
+        """The positions of `count` samples that this process takes."""
+        return list(range(self.rank, count, self.count))
+
+    def gathered(self, values: Tensor, count: int) -> Tensor:
+        """The values [count, ...] of all samples, from each process's own rows in the order of `mine`."""
+        if self.count == 1:
+            return values
+        import torch
+
+        everything = torch.zeros(count, *values.shape[1:], dtype=values.dtype)
+        everything[self.mine(count)] = values.cpu()
+        return self._summed(everything)
+
+    def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Replaces each gradient by its sum over the processes."""
+        if self.count == 1:
+            return
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad = self._summed(parameter.grad)
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.count > 1:
+            from accelerate import PartialState
+
+            PartialState().wait_for_everyone()
+
+    @staticmethod
+    def _summed(values: Tensor) -> Tensor:
+        from accelerate import PartialState
+        from accelerate.utils import reduce
+
+        device = PartialState().device
+        total: Tensor = reduce(values.to(device), reduction="sum")
+        return total.to(values.device)
