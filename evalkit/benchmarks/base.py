@@ -58,9 +58,9 @@ class Benchmark(Protocol):
         ...
 
     def fetch(self, folder: Path) -> Path:
-        """Brings the data from the hub into `folder` in the official layout and returns the folder to load.
+        """Brings the data from where it is published into `folder` in the official layout; returns the folder to load.
 
-        Raises DataError saying how to get the data where the benchmark has no hub id or the hub cannot be reached.
+        Raises DataError saying how to get the data where it is not published as such or cannot be reached.
         """
         ...
 

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from evalkit.cli.options import Bench, Data, Fetch, Limit, Out, ProfileName, ProtocolName, Resume, Seeds
+from evalkit.cli.options import (
+    Bench,
+    Data,
+    Fetch,
+    Limit,
+    Out,
+    ProfileName,
+    ProtocolName,
+    Resume,
+    Seeds,
+    Settings,
+    Train,
+    TrainData,
+)
 
 
 def generate(
@@ -17,6 +30,9 @@ def generate(
     profile: ProfileName = "auto",
     seeds: Seeds = None,
     limit: Limit = None,
+    settings: Settings = None,
+    train: Train = False,
+    train_data: TrainData = None,
     out: Out = None,
     resume: Resume = True,
     fetch: Fetch = False,
@@ -27,7 +43,8 @@ def generate(
 
     request = Request(
         bench=bench, protocol=protocol, data=data, profile=profile, seeds=seeds, limit=limit,
-        metrics=(), out=out, resume=resume, fetch=fetch,
+        metrics=(), options=tuple(settings or ()), train=train,
+        train_data=train_data, out=out, resume=resume, fetch=fetch,
     )  # fmt: skip
     made = generate_only(method, request)
     print(f"{made.made} of {made.wanted} samples in {made.path}; `evalkit score {made.path}` scores them")

@@ -36,6 +36,19 @@ Metrics = Annotated[
     list[str] | None,
     typer.Option("--metric", "-m", metavar="NAME[@VARIANT]", help="One more metric than the protocol has; repeatable."),
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="A setting of the method; `evalkit describe method M`; repeatable."
+    ),
+]
+Train = Annotated[bool, typer.Option("--train", help="Train the method in this run first, then generate with that.")]
+TrainData = Annotated[
+    Path | None,
+    typer.Option(
+        "--train-data", metavar="DIR|DATASET", help="Your own training data, in the form the method describes."
+    ),
+]
 Fetch = Annotated[
     bool,
     typer.Option("--fetch", help="Download weights and data that are missing; sizes and licences are shown first."),

@@ -18,6 +18,9 @@ from evalkit.cli.options import (
     ProtocolName,
     Resume,
     Seeds,
+    Settings,
+    Train,
+    TrainData,
 )
 
 
@@ -30,6 +33,9 @@ def run(
     seeds: Seeds = None,
     limit: Limit = None,
     metric: Metrics = None,
+    settings: Settings = None,
+    train: Train = False,
+    train_data: TrainData = None,
     out: Out = None,
     resume: Resume = True,
     fetch: Fetch = False,
@@ -42,6 +48,7 @@ def run(
 
     request = Request(
         bench=bench, protocol=protocol, data=data, profile=profile, seeds=seeds, limit=limit,
-        metrics=tuple(metric or ()), out=out, resume=resume, fetch=fetch,
+        metrics=tuple(metric or ()), options=tuple(settings or ()), train=train,
+        train_data=train_data, out=out, resume=resume, fetch=fetch,
     )  # fmt: skip
     return print_result(run_method(method, request), as_json=as_json, told=True)

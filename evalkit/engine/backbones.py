@@ -74,6 +74,8 @@ class Backbones:
 
 def _settle(device: str, *, embedded: bool) -> None:
     """Threads and arithmetic, on purpose: what torch does by default depends on the machine."""
+    if not embedded and not device.startswith("cuda"):
+        return
     import torch
 
     if embedded:  # so small that threads cost more in waiting for each other than they save

@@ -50,6 +50,7 @@ def generate(
         for case, seed in expected
         if not _stands(there.get((case.case_id, seed)), run)
     ]
+    waiting = {(job.case.case_id, job.seed): job for job in jobs}
     title = f"generate {method.info.name}"
     store = _Writer(method, run, case_sha256)
     with (
@@ -66,7 +67,7 @@ def generate(
 
         try:
             for made in method.make(jobs, context) if jobs else ():
-                pending.append(made)
+                pending.append(_answer(made, waiting))
                 if len(pending) == FLUSH:
                     flush()
         except EvalkitError:
@@ -83,6 +84,16 @@ def generate(
 
 def _stands(sample: Sample | None, run: RunFolder) -> bool:
     return sample is not None and sample.state == "made" and fault(sample, run.media_folder) is None
+
+
+def _answer(made: object, waiting: dict[tuple[str, int], Job]) -> Made:
+    """What the method yields, its job taken off those that wait. Raises TypeError or ValueError where it is no answer."""
+    if not isinstance(made, Made):
+        raise TypeError(f"wanted a Made for each job, found {type(made).__name__}")
+    case_id, seed = made.job.case.case_id, made.job.seed
+    if waiting.pop((case_id, seed), None) != made.job:
+        raise ValueError(f"wanted one Made for each job it was given, found another for {case_id!r}, seed {seed}")
+    return made
 
 
 def _problem(made: Made) -> str | None:

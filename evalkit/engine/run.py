@@ -17,11 +17,12 @@ from evalkit.engine.setting import Request, Setting, prepare
 from evalkit.engine.standing import fallen, report
 from evalkit.engine.table import Table, open_table, score
 from evalkit.errors import DataError, ProblemsError, UsageError
-from evalkit.methods.base import Context, Method
+from evalkit.files import sha256_file
+from evalkit.methods.base import Context, Method, TrainOrder
 from evalkit.metrics.base import Outcome
 from evalkit.nouns import State
 from evalkit.progress import warn
-from evalkit.registry import METHODS, load
+from evalkit.registry import blamed
 from evalkit.runs.folder import RunFolder
 from evalkit.runs.location import fresh_path
 from evalkit.runs.provenance import hardware, start_invocation
@@ -45,21 +46,19 @@ class Generated(NamedTuple):
 
 
 def run_method(name: str, request: Request) -> Result:
-    """Makes a method's samples for a benchmark and scores them."""
+    """Makes a method's samples for a benchmark, after training it where asked, and scores them."""
     setting = prepare(request, method=name)
-    method: Method = load(METHODS, name)
     table = open_table(setting)  # before hours of generation: what cannot be scored is said first
-    with _open_for(method, setting) as run:
-        generate(method, _context(method, setting, run), run, setting.expected, setting.case_sha256)
+    with _open_for(setting) as (method, run):
+        _make(method, setting, run)
         return score(setting, run, table, rewards=method.info.rewards)
 
 
 def generate_only(name: str, request: Request) -> Generated:
-    """Makes a method's samples and leaves them unscored."""
+    """Makes a method's samples, after training it where asked, and leaves them unscored."""
     setting = prepare(request, method=name)
-    method: Method = load(METHODS, name)
-    with _open_for(method, setting) as run:
-        generate(method, _context(method, setting, run), run, setting.expected, setting.case_sha256)
+    with _open_for(setting) as (method, run):
+        _make(method, setting, run)
         there = run.samples.latest()
         made = sum(1 for case, seed in setting.expected if (s := there.get((case.case_id, seed))) and s.state == "made")
         return Generated(run.path, made, len(setting.expected))
@@ -127,23 +126,45 @@ def _taken_in(intake: Intake, name: str, setting: Setting, run: RunFolder, table
     return score(setting, run, table, problems=problems, absent=absent)
 
 
-def _context(method: Method, setting: Setting, run: RunFolder) -> Context:
-    return Context(setting.benchmark, setting.profile.profile, run.path / "logs" / method.info.name)
+def _make(method: Method, setting: Setting, run: RunFolder) -> None:
+    """Trains where asked, then makes what is missing."""
+    context = Context(setting.benchmark, setting.profile.profile, run.path / "logs" / method.info.name)
+    if setting.request.train:
+        order = TrainOrder(run.path / "train", setting.request.train_data, seed=setting.seeds[0])
+        checkpoint = method.train(order, context)
+        run.update_record(method_weights={p.name: sha256_file(p) for p in _weight_files(checkpoint)})
+        context = replace(context, checkpoint=checkpoint)
+    generate(method, context, run, setting.expected, setting.case_sha256)
+
+
+def _weight_files(checkpoint: Path) -> list[Path]:
+    files = sorted(checkpoint.rglob("*")) if checkpoint.is_dir() else [checkpoint]
+    return [path for path in files if path.suffix in (".safetensors", ".bin", ".pt", ".pth")]
 
 
 @contextmanager
-def _open_for(method: Method, setting: Setting) -> Iterator[RunFolder]:
-    """The run folder of a method that has said it can make the samples."""
-    problems = method.check(Context(setting.benchmark, setting.profile.profile, Path()))
+def _open_for(setting: Setting) -> Iterator[tuple[Method, RunFolder]]:
+    """The method and its run folder, once it has said that it can make the samples."""
+    method = setting.method
+    assert method is not None
+    asked = Context(setting.benchmark, setting.profile.profile, Path(), Path() if setting.request.train else None)
+    with blamed(f"the method {method.info.name!r}, asked whether it can make these samples,"):
+        problems = [*method.check(asked)]
     if setting.benchmark.spec.medium not in method.info.media:
         made = ", ".join(method.info.media)
         problems.append(f"wanted the medium {setting.benchmark.spec.medium!r}, found a method that makes {made}")
     if problems:
         raise ProblemsError(f"{method.info.name} cannot make samples for {setting.benchmark.spec.name}", problems)
-    with _open(setting, _identity(setting, method.info.name, method.info.version, {})) as run:
+    config = method.config | ({"trained": _trained_on(setting)} if setting.request.train else {})
+    with _open(setting, _identity(setting, method.info.name, method.info.version, config)) as run:
         if run.record.rewards != method.info.rewards:
             run.update_record(rewards=method.info.rewards)
-        yield run
+        yield method, run
+
+
+def _trained_on(setting: Setting) -> str:
+    data = setting.request.train_data
+    return "its own data" if data is None else str(data.resolve() if data.exists() else data)
 
 
 def _identity(setting: Setting, method: str, version: str, config: dict[str, Any]) -> RunIdentity:
@@ -157,11 +178,17 @@ def _identity(setting: Setting, method: str, version: str, config: dict[str, Any
     )
 
 
+def _folder_name(identity: RunIdentity, asked: Request) -> str:
+    """Method, profile, and what was set: each setting of a method is a run of its own."""
+    words = [identity.method, identity.profile, *(["trained"] if asked.train else []), *sorted(asked.options)]
+    return re.sub(r"[^A-Za-z0-9_.=-]", "_", "-".join(words))[:200]
+
+
 @contextmanager
 def _open(setting: Setting, identity: RunIdentity) -> Iterator[RunFolder]:
     """The run folder under its lock, with this invocation noted in it."""
     asked = setting.request
-    default = Path("runs") / identity.benchmark / setting.protocol.name / f"{identity.method}-{identity.profile}"
+    default = Path("runs") / identity.benchmark / setting.protocol.name / _folder_name(identity, asked)
     path = asked.out or default
     if not asked.resume:
         path = fresh_path(path)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, cast, get_args
 
 from evalkit.engine.columns import choices, variant_specs
 from evalkit.engine.targets import Targets
-from evalkit.errors import Collector, DataError, UsageError
+from evalkit.errors import Collector, DataError, PluginError, UsageError
 from evalkit.features.pictures import Pictures
 from evalkit.features.profiles import ProfileChoice, choose_profile
 from evalkit.media.known import KnownPixels
 from evalkit.paths import cache_root
 from evalkit.progress import warn
-from evalkit.registry import BENCHMARKS, METHODS, load, unknown
+from evalkit.registry import BENCHMARKS, METHODS, blamed, load, unknown
 from evalkit.runs.cases import RunCase
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from evalkit.benchmarks.base import Benchmark, Loaded
     from evalkit.features.profiles import Resolved
+    from evalkit.methods.base import Method
     from evalkit.nouns import Case, MetricChoice, Protocol
 
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
@@ -40,6 +42,10 @@ class Request:
     seeds: int | None = None
     limit: int | None = None
     metrics: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    """The method's own settings, each `NAME=VALUE`."""
+    train: bool = False
+    train_data: Path | None = None
     out: Path | None = None
     resume: bool = True
     fetch: bool = False
@@ -61,6 +67,8 @@ class Setting:
     seeds: tuple[int, ...]
     targets: Targets
     pictures: Pictures
+    method: Method | None = None
+    """The method asked for, with its options."""
 
     @cached_property
     def cases(self) -> tuple[RunCase, ...]:
@@ -84,9 +92,10 @@ def prepare(request: Request, *, method: str | None = None) -> Setting:
     problems = Collector()
     benchmark: Benchmark | None = None
     chosen: tuple[MetricChoice, ...] = ()
+    maker: Method | None = None
     if method is not None:
         with problems:
-            load(METHODS, method)
+            maker = _configured(method, request)
     with problems:
         _check_profile(request.profile)
     with problems:
@@ -99,14 +108,37 @@ def prepare(request: Request, *, method: str | None = None) -> Setting:
             chosen = choices(benchmark.spec.protocol(wanted).metrics, request.metrics)
     problems.raise_usage("the command does not fit")
     assert benchmark is not None
-    return _load(request, benchmark, benchmark.spec.protocol(wanted), chosen)
+    return replace(_load(request, benchmark, benchmark.spec.protocol(wanted), chosen), method=maker)
+
+
+def _configured(name: str, request: Request) -> Method:
+    """The method with its options. Raises UsageError for a method, an option or a training that does not exist."""
+    method: Method = load(METHODS, name)
+    options = {}
+    for text in request.options:
+        key, equals, value = text.partition("=")
+        if not (key and equals) or key in options:
+            told = "the same twice" if key in options else f"{text!r}"
+            raise UsageError(
+                f"wanted --set NAME=VALUE, found {told}; `evalkit describe method {name}` lists its options"
+            )
+        options[key] = value
+    method = method.configured(options)
+    if request.train and not method.info.trains:
+        raise UsageError(f"wanted a method that can be trained, found {name!r}, which cannot; leave out --train")
+    if request.train_data is not None and not request.train:
+        raise UsageError("wanted --train beside --train-data, found none; add it or leave out the data")
+    return method
 
 
 def _load(request: Request, benchmark: Benchmark, protocol: Protocol, chosen: tuple[MetricChoice, ...]) -> Setting:
     profile = choose_profile(cast("ProfileChoice", request.profile), variant_specs(chosen), fetch=request.fetch)
     warn(f"profile {profile.profile}: {profile.why}{_CAUTION if profile.profile == 'sandbox' else ''}")
-    folder = _data_folder(request, benchmark, profile)
-    loaded = benchmark.load(folder, protocol.name)
+    with blamed(f"the benchmark {benchmark.spec.name!r}, looking for its data,"):
+        folder = _data_folder(request, benchmark, profile)
+    with blamed(f"the benchmark {benchmark.spec.name!r}, reading {str(folder)!r},"):
+        loaded = benchmark.load(folder, protocol.name)
+    _check_cases(loaded)
     cases = _limited(loaded.cases, request.limit)
     seeds = range(request.seeds or protocol.seeds)
     pictures = Pictures()
@@ -130,15 +162,31 @@ def _data_folder(request: Request, benchmark: Benchmark, profile: Resolved) -> P
         return request.data
     if profile.profile == "sandbox" and spec.sandbox:
         return benchmark.embed(cache_root() / "world" / spec.name)
-    if request.fetch and spec.source.hub is not None:
-        warn(f"fetching {spec.source.hub} from the hub; licence: {spec.source.licence}")
-        return benchmark.fetch(cache_root() / "data" / spec.name)
     fetched = cache_root() / "data" / spec.name
+    if request.fetch:
+        what = f"{spec.source.hub} from the hub" if spec.source.hub is not None else spec.title
+        warn(f"fetching {what}; licence: {spec.source.licence}")
+        return benchmark.fetch(fetched)
     if fetched.is_dir():
         return fetched
     hub = f"--fetch brings it from the hub ({spec.source.hub}), " if spec.source.hub else ""
     world = ", --profile sandbox uses the embedded world" if spec.sandbox else ""
     raise DataError(f"{spec.name} needs its data: {hub}--data DIR takes a copy{world}. {spec.source.get}")
+
+
+def _check_cases(loaded: Loaded) -> None:
+    """Raises PluginError where a benchmark gives no cases, or two of one id: samples and scores are kept by id."""
+    counted = Counter(case.case_id for case in loaded.cases)
+    if not counted:
+        raise PluginError(
+            f"the benchmark {loaded.spec.name!r}: wanted cases for the protocol {loaded.protocol!r}, found none in "
+            f"{str(loaded.root)!r}; its loader must say what is wrong with such data"
+        )
+    if twice := [case_id for case_id, count in counted.items() if count > 1]:
+        raise PluginError(
+            f"the benchmark {loaded.spec.name!r}: wanted each case id once, found {twice[0]!r} {counted[twice[0]]} times"
+            f"{f' and {len(twice) - 1} more such ids' if len(twice) > 1 else ''}; mend its loader"
+        )
 
 
 def _limited(cases: tuple[Case, ...], limit: int | None) -> tuple[Case, ...]:

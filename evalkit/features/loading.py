@@ -32,7 +32,9 @@ def describe_extractor(spec: ExtractorSpec, *, fetch: bool = False) -> Fingerpri
 
     Raises WeightsError where its weights are not at hand, UsageError where the spec does not fit the family.
     """
-    return _family(spec.family).describe(spec, find_weights(spec.model, revision=spec.revision, fetch=fetch))
+    family, weights = _family(spec.family), find_weights(spec.model, revision=spec.revision, fetch=fetch)
+    with registry.blamed(f"the backbone family {spec.family!r}, describing {spec.model!r},"):
+        return family.describe(spec, weights)
 
 
 def load_extractor(spec: ExtractorSpec, *, device: str, fetch: bool = False) -> Extractor:

@@ -20,6 +20,7 @@ from evalkit.errors import MediaError, WeightsError
 from evalkit.features.cache import CacheKey
 from evalkit.features.pictures import Pictures
 from evalkit.features.spec import FeatureRequest, ImageContent, PairContent, TextContent
+from evalkit.features.weights import NO_WEIGHTS
 from evalkit.nouns import State
 
 if TYPE_CHECKING:
@@ -235,7 +236,8 @@ def _without_text(spec: ExtractorSpec) -> ExtractorSpec:
 
 
 def _failed(spec: ExtractorSpec, error: Exception) -> Missing:
-    return Missing(State.EXTRACTOR_ERROR, f"{spec.model}: {type(error).__name__}: {error}")
+    name = spec.family if spec.model == NO_WEIGHTS else spec.model
+    return Missing(State.EXTRACTOR_ERROR, f"{name}: {type(error).__name__}: {error}")
 
 
 def _pictures(contents: Iterable[Content]) -> list[ImageContent]:

@@ -7,10 +7,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pydantic import JsonValue
+
+from evalkit.errors import UsageError
 from evalkit.nouns import Medium, Name, Noun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -33,9 +36,19 @@ class MethodInfo(Noun):
     media: tuple[Medium, ...]
     max_references: int | None
     """How many reference pictures it can look at; None for any number."""
+    needs_masks: bool = False
+    """Whether it wants the references' masks."""
+    sizes: tuple[tuple[int, int], ...] = ()
+    """(height, width) of the pictures it can make; empty where it makes any, or takes the reference's."""
+    trains: bool = False
+    """Whether `train` does something: `--train` is for such methods alone."""
+    options: dict[str, str] = {}
+    """What can be set with `--set NAME=VALUE`, and what it means."""
     rewards: tuple[str, ...] = ()
     """Reward families it was trained on; its cells on metrics of these families are in-domain."""
     licence: str
+    gated: bool = False
+    """Whether its weights are given only to who accepts their terms."""
     source: str
     stochastic: bool
     """False where every seed gives the same sample."""
@@ -67,7 +80,19 @@ class Context:
     benchmark: Loaded
     profile: Profile
     work: Path
-    """A folder of its own, for logs and checkpoints."""
+    """A folder of its own, for logs and scratch files."""
+    checkpoint: Path | None = None
+    """What `train` left in this run, None where the method was not trained in it."""
+
+
+class TrainOrder(NamedTuple):
+    """What to train on, and where to."""
+
+    folder: Path
+    """A folder of the run: what an earlier, interrupted call left there is gone on from."""
+    data: Path | None
+    """The user's own training data in the documented form, None for the method's own."""
+    seed: int
 
 
 class Method(ABC):
@@ -75,9 +100,29 @@ class Method(ABC):
 
     info: MethodInfo
 
+    def configured(self, options: Mapping[str, str]) -> Method:
+        """This method with options of `info.options` set. Raises UsageError naming the option that does not fit."""
+        unknown = sorted(set(options) - set(self.info.options))
+        if unknown:
+            known = f"it has {', '.join(self.info.options)}" if self.info.options else "it has none"
+            raise UsageError(f"wanted options of {self.info.name}, found {', '.join(unknown)}; {known}")
+        return self
+
+    @property
+    def config(self) -> dict[str, JsonValue]:
+        """Settings that can change a sample: part of a run's identity."""
+        return {}
+
     def check(self, context: Context) -> list[str]:
         """Reasons why this method cannot make samples for this benchmark; empty when it can. Must be quick."""
         return []
+
+    def train(self, order: TrainOrder, context: Context) -> Path:
+        """Trains, or goes on training, and returns the checkpoint, a file or folder inside `order.folder`.
+
+        Only for methods whose `info.trains` is true. Raises MethodError, DataError, WeightsError.
+        """
+        raise UsageError(f"{self.info.name} has no trainer; leave out --train")
 
     @abstractmethod
     def make(self, jobs: Sequence[Job], context: Context) -> Iterator[Made]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evalkit.errors import WeightsError
 from evalkit.methods.base import Context, Job, Made, Method, MethodInfo
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class FluxKontext(Method):
         meaning="Edits the reference as the prompt says. Of several references it looks at the first alone.",
         media=("image",),
         max_references=1,
+        gated=True,
         licence=f"{LICENCE} (published weights); Apache-2.0 (the embedded small model)",
         source=f"arXiv:2506.15742; https://huggingface.co/{HUB}",
         stochastic=True,
@@ -62,7 +64,27 @@ class FluxKontext(Method):
     def make(self, jobs: Sequence[Job], context: Context) -> Iterator[Made]:
         """A picture for each job; models are loaded only when there are jobs."""
         if jobs:
-            yield from (_small if context.profile == "sandbox" else _published)(jobs, context.benchmark.root)
+            yield from pictures(jobs, context)
+
+
+def pictures(jobs: Sequence[Job], context: Context, *, adapter: Path | None = None) -> Iterator[Made]:
+    """Pictures by the profile's pipeline, with the adapter in a folder merged where one is given.
+
+    Raises WeightsError where the adapter is another model's.
+    """
+    small = context.profile == "sandbox"
+    pipeline = _small_pipeline() if small else published_pipeline()
+    if adapter is not None:
+        from evalkit.methods.divrl.policy import with_adapter
+
+        pipeline = with_adapter(pipeline, adapter)
+    yield from (_small if small else _published)(jobs, context.benchmark.root, pipeline)
+
+
+def _small_pipeline() -> Any:
+    from evalkit.sandbox.kontext.assemble import load
+
+    return load()
 
 
 def _reference(job: Job, root: Path) -> NDArray[np.uint8]:
@@ -71,20 +93,18 @@ def _reference(job: Job, root: Path) -> NDArray[np.uint8]:
     return decode_image(root / job.case.references[0].path).pixels
 
 
-def _small(jobs: Sequence[Job], root: Path) -> Iterator[Made]:
-    from evalkit.sandbox.kontext.assemble import load
+def _small(jobs: Sequence[Job], root: Path, pipeline: Any) -> Iterator[Made]:
     from evalkit.sandbox.kontext.sample import Request, sample
 
     requests = (Request(job.case.prompt, _reference(job, root), job.rng_seed) for job in jobs)
-    yield from (Made(job, pixels) for job, pixels in zip(jobs, sample(load(), requests), strict=True))
+    yield from (Made(job, pixels) for job, pixels in zip(jobs, sample(pipeline, requests), strict=True))
 
 
-def _published(jobs: Sequence[Job], root: Path) -> Iterator[Made]:
+def _published(jobs: Sequence[Job], root: Path, pipeline: Any) -> Iterator[Made]:
     """One call a job: a batch of another size would round otherwise."""
     import torch
     from PIL import Image
 
-    pipeline = _pipeline(_folder())
     for job in jobs:
         reference = Image.fromarray(_reference(job, root))
         made = pipeline(
@@ -107,13 +127,26 @@ def reference_size(width: int, height: int) -> tuple[int, int]:
     return wide, high
 
 
-def _pipeline(folder: Path | None) -> Any:
+def squared(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The picture's central square at `side` pixels, uint8 [side, side, 3]."""
+    from PIL import Image
+
+    edge = min(pixels.shape[:2])
+    top, left = (pixels.shape[0] - edge) // 2, (pixels.shape[1] - edge) // 2
+    square = Image.fromarray(pixels[top : top + edge, left : left + edge])
+    return np.asarray(square.resize((side, side), Image.Resampling.LANCZOS))
+
+
+def published_pipeline() -> Any:
+    """The published pipeline in bfloat16 on CUDA, whole or model by model, as memory allows. Raises WeightsError."""
     import torch
     from diffusers import FluxKontextPipeline
 
-    pipeline = FluxKontextPipeline.from_pretrained(str(folder), torch_dtype=torch.bfloat16, local_files_only=True)
+    if problem := _weights_problem():
+        raise WeightsError(problem)
+    pipeline = FluxKontextPipeline.from_pretrained(str(_folder()), torch_dtype=torch.bfloat16, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
-    if _cuda_gib() < RESIDENT_GIB:
+    if cuda_gib() < RESIDENT_GIB:
         pipeline.enable_model_cpu_offload()
     else:
         pipeline.to("cuda")
@@ -162,7 +195,7 @@ def _weights_problem() -> str | None:
     )
 
 
-def _cuda_gib() -> float:
+def cuda_gib() -> float:
     """Memory of the CUDA device in GiB, 0 where there is none."""
     if not shutil.which("nvidia-smi"):
         return 0.0
@@ -172,7 +205,7 @@ def _cuda_gib() -> float:
 
 
 def _device_problem() -> str | None:
-    found = _cuda_gib()
+    found = cuda_gib()
     if found >= OFFLOADED_GIB:
         return None
     told = f"one with {found:.1f} GiB" if found else "none"

@@ -130,6 +130,8 @@ class RunRecord(Noun):
     """Where the benchmark's data lay, as the user gave it."""
     rewards: tuple[str, ...] = ()
     """Metrics that the method declares to have been trained on."""
+    method_weights: dict[str, str] = Field(default_factory=dict)
+    """sha256 of each weights file that a training in this run left."""
     backbones: dict[str, Backbone] = Field(default_factory=dict)
     """By the extractor's fingerprint."""
     invocations: tuple[Invocation, ...] = ()

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "benchmarks": ANYBODY | {"media", "sandbox"},
     "stats": ANYBODY,
     "judges": ANYBODY | {"features", "media"},
-    "rl": ANYBODY | {"features", "media"},
+    "rl": ANYBODY | {"features", "media", "metrics"},
     "methods": ANYBODY | {"benchmarks", "media", "rl", "sandbox"},
     "leaderboard": ANYBODY | {"benchmarks", "media", "methods", "metrics", "runs", "stats"},
     "runs": ANYBODY | {"media"},

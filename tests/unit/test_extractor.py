@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from evalkit.features.extractor import Extractor
 from evalkit.features.loading import describe_extractor, load_extractor
 from evalkit.features.spec import ExtractorSpec
 from evalkit.features.text import TextPreprocess, TextReader
-from evalkit.features.weights import find_weights
+from evalkit.features.weights import NO_WEIGHTS, find_weights
 from tests import tiny_weights
 
 FAMILIES = {"clip": clip, "open_clip": open_clip, "dino": dino, "dreamsim": dreamsim, "lpips": lpips}
@@ -373,6 +374,15 @@ class TestLoading:
             PluginError, match=r"^the extractor family 'dino' needs the function 'describe' in .*json.*, found none"
         ):
             describe_extractor(spec_of("dino"))
+
+    def test_a_family_whose_description_fails_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fails(*_arguments: object) -> None:
+            raise KeyError("pre")
+
+        monkeypatch.setattr(registry, "load", lambda *_: SimpleNamespace(describe=fails, load=fails))
+        told = r"^the backbone family 'dino', describing 'none', failed \(KeyError: 'pre'\); --debug before the command"
+        with pytest.raises(PluginError, match=told):
+            describe_extractor(spec_of("dino", model=NO_WEIGHTS))
 
     def test_missing_weights_are_a_weights_error(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("EVALKIT_WEIGHTS", str(tmp_path))

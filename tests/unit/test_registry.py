@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from evalkit import cli, registry
 from evalkit.benchmarks.base import Benchmark
 from evalkit.cli import listing
 from evalkit.content import content
-from evalkit.errors import EvalkitError, PluginError, UsageError
+from evalkit.errors import DataError, EvalkitError, PluginError, UsageError
 from evalkit.features.loading import describe_extractor
 from evalkit.features.spec import ExtractorSpec
 from evalkit.methods.base import Method
@@ -122,10 +123,96 @@ def test_unknown_shows_three_names_at_most() -> None:
     assert told.count("'aaa") == 4
 
 
-def test_a_plugin_of_somebody_is_found_like_our_own(install: Callable[..., None]) -> None:
-    install("acme", METRICS, "acme_metric", "evalkit.metrics.clip_i:CLIP_I")
+@pytest.fixture
+def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Writes the module `acme_plugin`."""
+
+    def write(text: str) -> None:
+        (tmp_path / "acme_plugin.py").write_text(text, encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "acme_plugin", raising=False)
+
+    return write
+
+
+def test_a_plugin_of_somebody_is_found_like_our_own(install: Callable[..., None], acme: Callable[[str], None]) -> None:
+    acme(
+        "from evalkit.metrics.clip_i import CLIP_I\n"
+        "METRIC = type(CLIP_I)(CLIP_I.card_path, output='embedding')\n"
+        "METRIC.card = CLIP_I.card.model_copy(update={'name': 'acme_metric'})\n"
+    )
+    install("acme", METRICS, "acme_metric", "acme_plugin:METRIC")
     assert "acme_metric" in names(METRICS)
-    assert load(METRICS, "acme_metric").card.name == "clip_i"
+    assert load(METRICS, "acme_metric").card.name == "acme_metric"
+
+
+@pytest.mark.parametrize(
+    ("group", "value", "told"),
+    [
+        (METHODS, "evalkit.methods.controls:Noise",
+         "the method 'acme' of 'acme': wanted an object behind 'evalkit.methods.controls:Noise', found the class itself; "
+         "name an instance of it"),
+        (METHODS, "evalkit.methods.controls:NOISE",
+         "the method 'acme' of 'acme': wanted that name in its info, found 'noise'; give entry point and info one name"),
+        (BENCHMARKS, "evalkit.benchmarks.dreambench:DREAMBENCH",
+         "the benchmark 'acme' of 'acme': wanted that name in its spec, found 'dreambench'; "
+         "give entry point and spec one name"),
+        (BENCHMARKS, "evalkit.methods.controls:NOISE",
+         "the benchmark 'acme' of 'acme': wanted an object with spec, load, fetch, embed, "
+         "found Noise without spec, load, fetch, embed; mend or uninstall that plugin"),
+        (METRICS, "evalkit.registry:METRICS",
+         "the metric 'acme' of 'acme': wanted an object with card, requests, score, "
+         "found str without card, requests, score; mend or uninstall that plugin"),
+    ],
+)  # fmt: skip
+def test_a_plugin_that_does_not_keep_its_contract_is_named(
+    install: Callable[..., None], group: str, value: str, told: str
+) -> None:
+    install("acme", group, "acme", value)
+    with pytest.raises(PluginError) as raised:
+        load(group, "acme")
+    assert str(raised.value) == told
+
+
+def test_a_method_without_a_declaration_is_named(install: Callable[..., None], acme: Callable[[str], None]) -> None:
+    acme(
+        "from evalkit.methods.base import Method\n"
+        "class Bare(Method):\n"
+        "    def make(self, jobs, context): ...\n"
+        "METHOD = Bare()\n"
+    )
+    install("acme", METHODS, "bare", "acme_plugin:METHOD")
+    with pytest.raises(PluginError, match="wanted an object with info, check, make, found Bare without info; mend or"):
+        load(METHODS, "bare")
+
+
+BENCHMARK = """
+class Benchmark:
+    load = fetch = embed = print
+    @property
+    def spec(self):
+        {body}
+BENCHMARK = Benchmark()
+"""
+
+
+def test_a_declaration_that_fails_is_named(install: Callable[..., None], acme: Callable[[str], None]) -> None:
+    acme(BENCHMARK.format(body="return open('/no/such/file')"))
+    install("acme", BENCHMARKS, "bare", "acme_plugin:BENCHMARK")
+    told = (
+        "^the benchmark 'bare' of 'acme', reading its spec, failed \\(FileNotFoundError: .*; --debug before the command"
+    )
+    with pytest.raises(PluginError, match=told):
+        load(BENCHMARKS, "bare")
+
+
+def test_a_declaration_that_does_not_validate_keeps_its_own_message(
+    install: Callable[..., None], acme: Callable[[str], None]
+) -> None:
+    acme(BENCHMARK.format(body="from evalkit.nouns import Case; return Case.read({}, where='acme/spec.yaml')"))
+    install("acme", BENCHMARKS, "bare", "acme_plugin:BENCHMARK")
+    with pytest.raises(DataError, match=r"^acme/spec\.yaml: not a case: case_id is missing"):
+        load(BENCHMARKS, "bare")
 
 
 def test_a_plugin_that_fails_at_import_is_named(

@@ -10,6 +10,7 @@ from evalkit.features.extractor import Extractor
 from evalkit.features.pictures import Pictures
 from evalkit.features.service import FeatureService, Missing
 from evalkit.features.spec import FeatureRequest, ImageContent, PairContent, TextContent
+from evalkit.features.weights import NO_WEIGHTS
 from evalkit.nouns import State
 from tests.fakes import (
     LONGEST_TEXT,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from evalkit.features.spec import Content
+    from evalkit.features.spec import Content, ExtractorSpec
 
 OTHER = replace_spec(SPEC, model="fake/two")
 
@@ -257,8 +258,8 @@ def test_equal_pixels_at_two_paths_run_once(
 class Extracting(FakeExtractor):
     """A backbone whose `encode_images` is replaced."""
 
-    def __init__(self, outputs: dict[str, Any] | BaseException) -> None:
-        super().__init__()
+    def __init__(self, outputs: dict[str, Any] | BaseException, spec: ExtractorSpec = SPEC) -> None:
+        super().__init__(spec)
         self.outputs = outputs
 
     def encode_images(self, batch: Any) -> dict[str, Any]:
@@ -300,6 +301,20 @@ def test_a_preparation_that_fails_is_a_state(contents: list[ImageContent], monke
     view = service.features([request])
     service.close()
     assert view[request] == Missing(State.EXTRACTOR_ERROR, "fake/one: ValueError: too narrow")
+
+
+def test_a_family_without_weights_is_told_by_its_own_name(contents: list[ImageContent]) -> None:
+    spec = replace_spec(SPEC, model=NO_WEIGHTS)
+    service = FeatureService(
+        FeatureCache(None),
+        Pictures(),
+        fingerprint=fake_fingerprint,
+        load=lambda _: Extracting(RuntimeError("no"), spec),
+    )
+    request = FeatureRequest(spec, contents[0], "embedding")
+    view = service.features([request])
+    service.close()
+    assert view[request] == Missing(State.EXTRACTOR_ERROR, "fake: RuntimeError: no")
 
 
 def test_an_interruption_is_not_swallowed(contents: list[ImageContent]) -> None:

@@ -1,1 +1,1 @@
-"""A plugin of evalkit: one metric, and the extractor family whose features it reads."""
+"""A plugin of evalkit: a metric, the extractor family whose features it reads, a benchmark and a method."""

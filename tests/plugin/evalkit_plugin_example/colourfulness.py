@@ -6,7 +6,6 @@ Deviations: values in [0, 1] instead of [0, 255], on the picture squashed to 64 
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,6 @@ import numpy as np
 
 from evalkit.features.spec import FeatureRequest
 from evalkit.metrics.base import Bound, Item, Metric, Outcome
-from evalkit.metrics.card import MetricCard
-
-from .opponent import WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,16 +35,6 @@ def colourfulness(moments: ArrayLike) -> NDArray[np.float64]:
 
 class Colourfulness(Metric):
     """Colourfulness as a plugin."""
-
-    @cached_property
-    def card(self) -> MetricCard:
-        """The declaration, with the folder of the weights: they travel inside the package, wherever that is."""
-        card = super().card
-        variants = {
-            name: variant.model_copy(update={"extractor": variant.extractor.model_copy(update={"model": str(WEIGHTS)})})
-            for name, variant in card.variants.items()
-        }
-        return card.model_copy(update={"variants": variants})
 
     def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
         """The moments of the sample's colours."""

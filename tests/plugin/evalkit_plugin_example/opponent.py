@@ -1,17 +1,17 @@
-"""The extractor family `opponent`: means and deviations of a picture's two opponent colours.
+"""The extractor family `opponent`: means and deviations of a picture's two opponent colours, R - G and (R + G)/2 - B.
 
-Its two axes are the weights, in a file of their own, so that they are part of every signature.
+It has nothing to load, so its cards say `model: none`. Whatever can change a feature is in its fingerprint all the same.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evalkit.errors import UsageError
-from evalkit.features.base import Fingerprint
+from evalkit.features.base import Fingerprint, read_no_text
+from evalkit.features.weights import NO_WEIGHTS
 from evalkit.nouns import digest
 
 if TYPE_CHECKING:
@@ -24,35 +24,37 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-WEIGHTS = Path(__file__).parent / "weights"
 CODE_VERSION = 1
+AXES = ((1.0, -1.0, 0.0), (0.5, 0.5, -1.0))
+"""What each opponent colour is of red, green and blue."""
 _SIDE = 64
 _PREPROCESS = f"squash_{_SIDE}"
 
 
 def describe(spec: ExtractorSpec, weights: WeightsSource) -> Fingerprint:
-    """What `load` gives features of, without loading anything."""
-    if spec.preprocess != _PREPROCESS:
-        raise UsageError(f"wanted the preprocessing {_PREPROCESS!r} for 'opponent', found {spec.preprocess!r}")
-    parts = (("backbone", "opponent"), ("weights", weights.sha256[:12]), ("pre", _PREPROCESS), ("dtype", "float32"))
-    told = digest(["opponent", CODE_VERSION, weights.sha256, _PREPROCESS])
-    return Fingerprint(told, parts, None)  # type: ignore[arg-type] # the steps of evalkit's own families, not used here
+    """What `load` gives features of, without loading anything. Raises UsageError for another model or preprocessing."""
+    read_no_text(spec)
+    if (spec.model, spec.preprocess) != (NO_WEIGHTS, _PREPROCESS):
+        raise UsageError(
+            f"wanted the model {NO_WEIGHTS!r} and the preprocessing {_PREPROCESS!r} for 'opponent', "
+            f"found {spec.model!r} and {spec.preprocess!r}; mend the card"
+        )
+    parts = (("backbone", "opponent"), ("weights", NO_WEIGHTS), ("pre", _PREPROCESS), ("dtype", "float32"))
+    return Fingerprint(digest(["opponent", CODE_VERSION, AXES, _PREPROCESS]), parts)
 
 
 def load(spec: ExtractorSpec, weights: WeightsSource, *, device: str) -> Opponent:
     """The extractor; it has nothing that a device would make quicker."""
-    from safetensors.numpy import load_file
-
-    return Opponent(spec, describe(spec, weights), load_file(weights.files[0])["axes"])
+    return Opponent(spec, describe(spec, weights))
 
 
 class Opponent:
     """`moments` [4] of a picture: the means of both opponent colours, then their deviations."""
 
-    def __init__(self, spec: ExtractorSpec, described: Fingerprint, axes: Array) -> None:
+    def __init__(self, spec: ExtractorSpec, described: Fingerprint) -> None:
         self.spec, self.fingerprint, self.forward_batch = spec, described.digest, 8
         self.preprocess_key = _PREPROCESS
-        self._parts, self._axes = dict(described.parts), axes
+        self._parts = dict(described.parts)
 
     def signature_parts(self) -> Mapping[str, str]:
         """What the signature says."""
@@ -67,7 +69,7 @@ class Opponent:
 
     def encode_images(self, batch: Array) -> dict[str, Array]:
         """[B, 3, 64, 64] to `moments` [B, 4]."""
-        opponent = np.einsum("kc,bchw->bkhw", self._axes, batch).reshape(len(batch), 2, -1)
+        opponent = np.einsum("kc,bchw->bkhw", np.asarray(AXES, np.float32), batch).reshape(len(batch), 2, -1)
         return {"moments": np.concatenate([opponent.mean(-1), opponent.std(-1)], axis=1).astype(np.float32)}
 
     def text_problem(self, text: str) -> str | None:

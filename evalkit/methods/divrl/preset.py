@@ -1,0 +1,127 @@
+"""Presets of DivRL, typed, and what a user may change of them."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from evalkit.content import read_yaml
+from evalkit.errors import DataError, UsageError
+from evalkit.nouns.base import Name, Noun
+from evalkit.registry import unknown
+from evalkit.rl.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RewardKind = Literal["nssm", "gated", "vsm", "linear"]
+ABLATIONS: Mapping[str, tuple[RewardKind, ...]] = MappingProxyType(
+    {"none": (), "nssm_only": ("nssm",), "vsm_only": ("vsm",), "linear": ("linear",)}
+)
+"""Rewards of the single stage that an ablation trains as long as all stages together; none for the method itself."""
+FEATURES = MappingProxyType({"mtg": {}, "dinov2": {"nssm": "dino_nssm@divrl", "vsm": "sdino@divrl"}})
+"""What replaces a preset's metrics: appendix C computes both rewards on DINOv2."""
+
+
+class Base(Noun):
+    """The base model and its adapter."""
+
+    side: int = Field(ge=16)
+    """Pixels of a training sample."""
+    text_tokens: int = Field(ge=1)
+    rank: int = Field(ge=1)
+    alpha: int = Field(ge=1)
+    guidance: float = Field(gt=0)
+    save_memory: bool = False
+    """Recompute activations instead of keeping them."""
+
+
+class Stage(Noun):
+    """One training with one reward."""
+
+    name: Name
+    reward: RewardKind
+    continues: bool = True
+    """Whether it goes on from the stage before."""
+
+
+class Preset(Noun):
+    """A whole training."""
+
+    meaning: str
+    base: Base
+    nssm: str
+    """`metric@variant` of the diversity reward."""
+    vsm: str
+    """`metric@variant` of the consistency gate."""
+    threshold: float = 0.5
+    """s: consistency below it is punished."""
+    weight: float = Field(default=5.0, ge=0)
+    """lambda of the punishment."""
+    share: float = Field(default=0.5, ge=0, le=1)
+    """w of the ablation `linear`: w VSM + (1 - w) nSSM."""
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    trainer: Settings
+
+    def with_options(self, options: Mapping[str, str]) -> Preset:
+        """The preset with an ablation, other features or another length. Raises UsageError for what does not fit."""
+        ablation = _one(options, "ablation", list(ABLATIONS), "none")
+        features = _one(options, "features", list(FEATURES), "mtg")
+        changed: dict[str, Any] = dict(FEATURES[features])
+        trainer = self.trainer
+        if "epochs" in options:
+            trainer = trainer.model_copy(update={"epochs": _number(options, "epochs")})
+        if rewards := ABLATIONS[ablation]:
+            changed["stages"] = tuple(Stage(name=f"{ablation}", reward=reward) for reward in rewards)
+            trainer = trainer.model_copy(update={"epochs": trainer.epochs * len(self.stages)})
+        if "share" in options:
+            changed["share"] = _fraction(options["share"])
+        return self.model_copy(update={**changed, "trainer": trainer})
+
+
+@cache
+def presets() -> Mapping[str, Preset]:
+    """Every preset by name. Raises DataError where the file does not validate."""
+    path = Path(__file__).with_name("presets.yaml")
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise DataError(f"{path}: wanted a mapping of presets, found {type(data).__name__}; install evalkit again")
+    return MappingProxyType({name: Preset.read(told, where=f"{path}: {name}") for name, told in data.items()})
+
+
+def preset(name: str) -> Preset:
+    """The preset of that name. Raises UsageError with the nearest names."""
+    if name not in presets():
+        raise UsageError(unknown("preset of divrl", name, list(presets()), "evalkit describe method divrl"))
+    return presets()[name]
+
+
+def _one(options: Mapping[str, str], name: str, known: list[str], default: str) -> str:
+    value = options.get(name, default)
+    if value not in known:
+        raise UsageError(unknown(f"value of {name}", value, known, "evalkit describe method divrl"))
+    return value
+
+
+def _number(options: Mapping[str, str], name: str) -> int:
+    try:
+        value = int(options[name])
+    except ValueError:
+        value = -1
+    if not 1 <= value <= 100_000:
+        raise UsageError(f"wanted {name} from 1 to 100000, found {options[name]!r}; give a whole number")
+    return value
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise UsageError(f"wanted share from 0 to 1, found {text!r}; give a number between them")
+    return value
