@@ -23,7 +23,7 @@ def describe(
 
     if kind not in KINDS:
         raise UsageError(unknown("kind of thing", kind, list(KINDS), "evalkit describe --help"))
-    card = _card(kind, load(KINDS[kind], name))
+    card = _card(kind, _thing(kind, name))
     if as_json:
         print(json.dumps(card, allow_nan=False))
         return 0
@@ -31,6 +31,14 @@ def describe(
 
     print(yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=110).rstrip())
     return 0
+
+
+def _thing(kind: str, name: str) -> Any:
+    if kind == "method":
+        from evalkit.methods.find import find_method
+
+        return find_method(name)
+    return load(KINDS[kind], name)
 
 
 def _card(kind: str, thing: Any) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def train(
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that render.")] = 1,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads that train.")] = 1,
 ) -> int:
-    """Train the embedded CLIP, DINO and LPIPS models on the world and print the card with what they can do."""
+    """Train the embedded CLIP, DINO, LPIPS and Mind-the-Glitch models on the world and print the card with what they can do."""
     import yaml
 
     from evalkit.paths import cache_root

@@ -5,16 +5,24 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import tempfile
+from pathlib import Path
 from typing import Literal
 
+from evalkit.engine.setting import Request, prepare
+from evalkit.errors import UsageError
 from evalkit.features.backbones import backbones
 from evalkit.features.profiles import MINIMUM_CUDA_GIB
 from evalkit.features.weights import how_to_get, weights_at_hand
+from evalkit.methods.base import Context
+from evalkit.methods.command import CommandMethod
+from evalkit.methods.external.setup import set_up
+from evalkit.methods.find import Finding, find_method, method_report
 from evalkit.nouns import Noun
 from evalkit.paths import cache_root
 
 _DISK_GIB = 10
-EMBEDDED = ("clip", "dino", "lpips", "dreamsim")
+EMBEDDED = ("clip", "dino", "lpips", "dreamsim", "mtg")
 
 
 class Check(Noun):
@@ -66,6 +74,24 @@ def examine() -> Report:
     )
 
 
+def examine_method(name: str, request: Request, *, setup: bool = False) -> list[Finding]:
+    """What the method is, would run on the benchmark's first case, and lacks; with `setup` its external code is set up first.
+
+    Raises UsageError for a method, benchmark or profile that does not exist, or one without external code to set up;
+    DataError, MethodError.
+    """
+    method = find_method(name)
+    if setup:
+        if not isinstance(method, CommandMethod):
+            raise UsageError(
+                f"wanted a method with external code to set up, found {name!r}, which has none; leave out --setup"
+            )
+        set_up(method.recipe, method.folder)
+    setting = prepare(request, method=name)
+    with tempfile.TemporaryDirectory() as scratch:
+        return method_report(method, Context(setting.benchmark, setting.profile.profile, Path(scratch)))
+
+
 def _paper(weights: tuple[WeightsState, ...], cuda: Check) -> tuple[Literal["yes", "in part", "slowly", "no"], str]:
     there = [w for w in weights if w.state == "at hand"]
     told = f"{len(there)} of {len(weights)} backbones at hand"
@@ -82,7 +108,7 @@ def _weights(model: str) -> WeightsState:
     return WeightsState(
         model=model,
         state="at hand" if at_hand else "missing",
-        size=f"{known.download_mb} MB",
+        size="unknown" if known.download_mb is None else f"{known.download_mb} MB",
         licence=known.licence,
         commercial=known.commercial,
         gated=known.gated,

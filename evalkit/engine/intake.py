@@ -1,182 +1,22 @@
-"""Somebody's folder of samples: which file is which case's sample, and what is missing, extra or unreadable."""
+"""Somebody's folder of samples, read: what each file shows, and which cannot be read."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from evalkit.errors import DataError, MediaError, ProblemsError
-from evalkit.files import inside
-from evalkit.nouns import Noun, Sample
+from evalkit.benchmarks.binding import Intake, Pair, find_samples
+from evalkit.errors import MediaError
+from evalkit.nouns import Sample
 from evalkit.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
-    from evalkit.benchmarks.base import Loaded
     from evalkit.features.pictures import Pictures
-    from evalkit.nouns import Case
 
-MANIFEST = "manifest.jsonl"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-MOST_SEEDS = 1000
-PATTERNS = "CASE_ID/seed_N.png, CASE_ID_N.png or CASE_ID.png (seed 0), the benchmark's own layout, or a manifest.jsonl"
-
-Pair = tuple[str, int]
-
-
-class ManifestLine(Noun):
-    """One line of a `manifest.jsonl`."""
-
-    case_id: str
-    file: str
-    """Relative to the manifest's folder."""
-    seed: int = Field(default=0, ge=0)
-
-
-@dataclass(frozen=True)
-class Intake:
-    """Which file is the sample of which (case, seed)."""
-
-    files: dict[Pair, Path]
-    missing: tuple[Pair, ...]
-    extra: tuple[str, ...]
-    """Media files that name no case, relative to the folder."""
-    aside: tuple[str, ...] = ()
-    """Samples of cases and seeds that were not asked for."""
-
-    def report(self) -> list[str]:
-        """What is missing and extra, one line each kind; empty where every case has its sample and nothing else is there."""
-        told = []
-        if self.missing:
-            first = ", ".join(f"{case_id} seed {seed}" for case_id, seed in self.missing[:3])
-            told.append(f"{len(self.missing)} samples are missing, first: {first}")
-        if self.extra:
-            told.append(
-                f"{len(self.extra)} files are no case's sample and were left out, first: {', '.join(self.extra[:3])}"
-            )
-        if self.aside:
-            told.append(
-                f"{len(self.aside)} files are samples of cases or seeds not asked for, first: {', '.join(self.aside[:3])}"
-            )
-        return told
-
-
-def find_samples(folder: Path, benchmark: Loaded, expected: Sequence[tuple[Case, int]]) -> Intake:
-    """Binds the files of `folder` to cases, by its manifest or by their names (PATTERNS).
-
-    Raises DataError where the folder is missing or holds nothing of this benchmark, ProblemsError for two files of one
-    case and seed and for manifest lines that do not fit, all at once.
-    """
-    if not folder.is_dir():
-        raise DataError(
-            f"wanted a folder of samples, found {'a file' if folder.exists() else 'nothing'} at {folder}; check the path"
-        )
-    folder = folder.resolve()
-    media = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    manifest = folder / MANIFEST
-    if manifest.is_file():
-        bound, problems = _by_manifest(manifest, benchmark)
-    else:
-        bound, problems = _by_name(folder, media, benchmark)
-    for pair, paths in bound.items():
-        if len(paths) > 1:
-            names = ", ".join(p.relative_to(folder).as_posix() for p in paths)
-            problems.append(f"{len(paths)} files for case {pair[0]!r} seed {pair[1]}: {names}; leave one")
-    if problems:
-        raise ProblemsError(f"the samples in {folder} do not fit {benchmark.spec.name}/{benchmark.protocol}", problems)
-    wanted = [(case.case_id, seed) for case, seed in expected]
-    files = {pair: bound[pair][0] for pair in wanted if pair in bound}
-    if not files:
-        raise DataError(_nothing(folder, media, bound, benchmark))
-    named = {path for paths in bound.values() for path in paths}
-    extra = tuple(p.relative_to(folder).as_posix() for p in media if p not in named)
-    aside = tuple(sorted(p.relative_to(folder).as_posix() for p in named.difference(files.values())))
-    return Intake(files, tuple(pair for pair in wanted if pair not in bound), extra, aside)
-
-
-def _nothing(folder: Path, media: Sequence[Path], bound: Mapping[Pair, object], benchmark: Loaded) -> str:
-    if bound:
-        return f"{folder} holds samples, but none of the cases and seeds asked for; raise --limit or --seeds"
-    example = benchmark.cases[0].case_id
-    found = f"{len(media)} pictures such as {media[0].relative_to(folder).as_posix()!r}" if media else "no picture"
-    return (
-        f"wanted samples of {benchmark.spec.name}/{benchmark.protocol} named {PATTERNS} with case ids like {example!r}; "
-        f"found {found} in {folder}; rename them, write a manifest, or check --bench"
-    )
-
-
-def _by_manifest(manifest: Path, benchmark: Loaded) -> tuple[dict[Pair, list[Path]], list[str]]:
-    known = {case.case_id for case in benchmark.cases}
-    bound: dict[Pair, list[Path]] = defaultdict(list)
-    problems = []
-    for number, text in enumerate(manifest.read_text(encoding="utf-8-sig", errors="replace").split("\n"), start=1):
-        if not text.strip():
-            continue
-        where = f"{MANIFEST} line {number}"
-        try:
-            line = ManifestLine.read(text, where=where)
-            path = inside(manifest.parent, line.file)
-        except DataError as error:
-            problems.append(str(error) if where in str(error) else f"{where}: {error}")
-            continue
-        if line.case_id not in known:
-            problems.append(f"{where}: {line.case_id!r} is no case of {benchmark.spec.name}/{benchmark.protocol}")
-        elif not path.is_file():
-            problems.append(f"{where}: there is no file {line.file!r}")
-        else:
-            bound[line.case_id, line.seed].append(path)
-    return bound, problems
-
-
-def _by_name(folder: Path, media: Sequence[Path], benchmark: Loaded) -> tuple[dict[Pair, list[Path]], list[str]]:
-    by_stem: dict[str, list[Path]] = defaultdict(list)
-    for path in media:
-        by_stem[path.relative_to(folder).with_suffix("").as_posix()].append(path)
-    bound: dict[Pair, list[Path]] = defaultdict(list)
-    claims: dict[Path, list[Pair]] = defaultdict(list)
-    top = _common_top(benchmark)
-    for seed in _seeds_named(by_stem):
-        for case in benchmark.cases:
-            for stem in dict.fromkeys(_stems(case, seed, benchmark, top)):
-                for path in by_stem.get(stem, []):
-                    bound[case.case_id, seed].append(path)
-                    claims[path].append((case.case_id, seed))
-    return dict(bound), [_doubt(path.relative_to(folder), pairs) for path, pairs in claims.items() if len(pairs) > 1]
-
-
-def _doubt(path: Path, pairs: Sequence[Pair]) -> str:
-    could_be = " or ".join(f"{case_id} seed {seed}" for case_id, seed in pairs)
-    return f"{path.as_posix()} could be {could_be}; say which in a {MANIFEST}"
-
-
-def _seeds_named(stems: Iterable[str]) -> list[int]:
-    """0 and every number below MOST_SEEDS that ends a name: no other seed can have a file."""
-    digits = (stem[len(stem.rstrip("0123456789")) :] for stem in stems)
-    return sorted({0} | {int(d) for d in digits if d and len(d) < 6 and int(d) < MOST_SEEDS})
-
-
-def _common_top(benchmark: Loaded) -> str:
-    """The folder that all of the benchmark's own sample names begin with, with its slash; such a folder may be given."""
-    tops = {(benchmark.official_name(case, 0) or "").partition("/")[0] for case in benchmark.cases}
-    return f"{tops.pop()}/" if len(tops) == 1 else ""
-
-
-def _stems(case: Case, seed: int, benchmark: Loaded, top: str) -> Iterator[str]:
-    yield f"{case.case_id}/seed_{seed}"
-    yield f"{case.case_id}_{seed}"
-    if seed == 0:
-        yield case.case_id
-    official = benchmark.official_name(case, seed)
-    if official is not None:
-        yield official
-        yield official.removeprefix(top)
+__all__ = ["Intake", "find_samples", "read_samples"]
 
 
 def read_samples(

@@ -13,9 +13,10 @@ from evalkit.errors import Collector, DataError, PluginError, UsageError
 from evalkit.features.pictures import Pictures
 from evalkit.features.profiles import ProfileChoice, choose_profile
 from evalkit.media.known import KnownPixels
+from evalkit.methods.find import find_method
 from evalkit.paths import cache_root
 from evalkit.progress import warn
-from evalkit.registry import BENCHMARKS, METHODS, blamed, load, unknown
+from evalkit.registry import BENCHMARKS, blamed, load, unknown
 from evalkit.runs.cases import RunCase
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def prepare(request: Request, *, method: str | None = None) -> Setting:
 
 def _configured(name: str, request: Request) -> Method:
     """The method with its options. Raises UsageError for a method, an option or a training that does not exist."""
-    method: Method = load(METHODS, name)
+    method = find_method(name)
     options = {}
     for text in request.options:
         key, equals, value = text.partition("=")

@@ -6,11 +6,12 @@ import re
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from evalkit.errors import DataError, MethodError
 from evalkit.methods import worker_shim
 from evalkit.methods.base import Context, Job, Made, Method, TrainOrder
+from evalkit.methods.external.calls import Call, Calls
 from evalkit.methods.external.checks import device_problem, unfit, weights_problem
 from evalkit.methods.external.outputs import Outputs
 from evalkit.methods.external.placeholders import fill, used
@@ -30,14 +31,6 @@ if TYPE_CHECKING:
     from evalkit.methods.recipe import Recipe
 
 SHIM = Path(worker_shim.__file__)
-
-
-class Call(NamedTuple):
-    """One process: its scratch folder, the folder for samples in it, and its log beside it."""
-
-    folder: Path
-    output: Path
-    log: Path
 
 
 class CommandMethod(Method):
@@ -75,11 +68,14 @@ class CommandMethod(Method):
             return super().train(order, context)
         takes_data = "data" in used(self.recipe.train.command)
         if takes_data != (order.data is not None):
-            wanted = "training data" if takes_data else "no training data, as it has its own,"
-            raise DataError(f"{self.info.name} wants {wanted} for its train command, found {order.data or 'none'}")
+            told = (
+                "wants training data, found none; give --train-data" if takes_data else "has training data of its own"
+            )
+            left = "" if takes_data else f", found {order.data}; leave out --train-data"
+            raise DataError(f"{self.info.name} {told}{left}")
         output = order.folder.absolute()
         output.mkdir(parents=True, exist_ok=True)
-        ready, log = self.train_program(order, context), _next(context.work, "train")
+        ready, log = self.train_program(order, context), Calls(context.work).log("train")
         find_program(ready, "train.command")
         ended = run(ready, log, seconds=self.recipe.seconds.train or 0, key="seconds.train")
         if ended.code != 0:
@@ -98,7 +94,11 @@ class CommandMethod(Method):
         """The train command, filled in."""
         command = self.recipe.train.command if self.recipe.train is not None else ()
         data = str(order.data.absolute()) if order.data is not None else ""
-        values = {"output": str(order.folder.absolute()), "seed": str(order.seed), "data": data}
+        values = {
+            "output": str(order.folder.absolute()),
+            "seed": str(order.seed % 2**self.recipe.seed_bits),
+            "data": data,
+        }
         sees = [order.folder, *([order.data] if order.data is not None else [])]
         return program(self.recipe, self.places, command, values, scratch=context.work.absolute(), sees=sees)
 
@@ -113,15 +113,16 @@ class CommandMethod(Method):
                 able.append(job)
         if not able:
             return
+        calls = Calls(context.work)
         if self._generate.mode == "worker":
-            yield from self._by_worker(able, context)
+            yield from self._by_worker(able, context, calls)
             return
         size = self._generate.chunk or len(able) if self._generate.mode == "batch" else 1
         for start in range(0, len(able), size):
-            yield from self._by_call(able[start : start + size], context)
+            yield from self._by_call(able[start : start + size], context, calls)
 
-    def _by_call(self, jobs: Sequence[Job], context: Context) -> Iterator[Made]:
-        call = _call(context.work)
+    def _by_call(self, jobs: Sequence[Job], context: Context, calls: Calls) -> Iterator[Made]:
+        call = calls.new("call")
         requests = [self.request(job, context, call.output, index) for index, job in enumerate(jobs)]
         if (reason := self._unaskable(requests[0])) is not None:
             yield Made(jobs[0], None, reason)
@@ -130,6 +131,8 @@ class CommandMethod(Method):
         outputs = Outputs(self._generate.outputs or "", call.output, each)
         ready = self.program(requests, call, context)
         find_program(ready, "generate.command")
+        if self._generate.items is not None:
+            write_items(self._items(call), requests, self._generate.items, self._generate.fields)
         single = self._generate.mode == "item"
         try:
             ended = self._run(ready, call.log, "item" if single else "batch")
@@ -145,22 +148,14 @@ class CommandMethod(Method):
         for made in outputs.read(jobs, ended.told()):
             failed += made.pixels is None
             yield made
-        self._tidy(call, outputs, ended, failed)
+        if ended.code != 0 and not failed:
+            warn(f"{self.info.name} left every sample, but {ended.told()}")
+        told = calls.tell_extra(self.info.name, outputs.unclaimed(), call)
+        if not failed and not told:
+            call.remove()
 
     def _run(self, ready: Program, log: Path, limit: str) -> Ended:
         return run(ready, log, seconds=getattr(self.recipe.seconds, limit) or 0, key=f"seconds.{limit}")
-
-    def _tidy(self, call: Call, outputs: Outputs, ended: Ended, failed: int) -> None:
-        """Removes what a whole call left; keeps the rest to be looked at, and says what nobody asked for."""
-        if unclaimed := outputs.unclaimed():
-            first = ", ".join(path.relative_to(call.output).as_posix() for path in unclaimed[:3])
-            warn(
-                f"{self.info.name} left {len(unclaimed)} files in {call.output} that are no sample asked for, first: {first}"
-            )
-        if ended.code != 0 and not failed:
-            warn(f"{self.info.name} left every sample, but {ended.told()}")
-        if not unclaimed and not failed:
-            shutil.rmtree(call.folder, ignore_errors=True)
 
     def _unaskable(self, request: Request) -> str | None:
         """Why a job's values cannot be told apart in an argument."""
@@ -169,23 +164,23 @@ class CommandMethod(Method):
             return f"{{references}} parts paths by commas, found one in {cut[0]!r}"
         return None
 
-    def _by_worker(self, jobs: Sequence[Job], context: Context) -> Iterator[Made]:
-        scratch = _call(context.work)
+    def _by_worker(self, jobs: Sequence[Job], context: Context, calls: Calls) -> Iterator[Made]:
+        scratch = calls.new("jobs")
 
         def start() -> Worker:
-            ready = self.program([], scratch, context)
+            ready, seconds = self.program([], scratch, context), self.recipe.seconds
             find_program(ready, "generate.command")
-            log = _next(context.work, "worker")
-            seconds = self.recipe.seconds
-            return Worker(ready, log, item=seconds.item or 0, start=seconds.start or 0)
+            return Worker(ready, calls.log("worker"), item=seconds.item or 0, start=seconds.start or 0)
 
-        def request(job: Job) -> Request:
+        def ask(job: Job) -> Request:
             folder = scratch.output / f"{job.case.case_id}.seed_{job.seed}"
             shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            folder.mkdir()
             return self.request(job, context, folder, 0)
 
-        yield from serve(jobs, start, request)
+        yield from serve(jobs, start, ask)
+        if not any(scratch.output.iterdir()):
+            scratch.remove()
 
     def request(self, job: Job, context: Context, output: Path, index: int) -> Request:
         """What the program is told of a job."""
@@ -194,19 +189,20 @@ class CommandMethod(Method):
         return request_of(job, self.recipe, root, index=index, output=output, checkpoint=checkpoint)
 
     def program(self, requests: Sequence[Request], call: Call, context: Context) -> Program:
-        """The generate command for these jobs, filled in, its items file written."""
+        """The generate command for these jobs, filled in."""
         values: Mapping[str, str] = {
             "output": str(call.output), "shim": str(SHIM), "checkpoint": self._checkpoint(context) or "",
         }  # fmt: skip
         if self._generate.mode == "item":
-            values = values_of(requests[0]) | values
+            values = {**values_of(requests[0]), **values}
         if self._generate.items is not None:
-            items = call.folder / f"items.{self._generate.items}"
-            write_items(items, requests, self._generate.items, self._generate.fields)
-            values = {**values, "items": str(items)}
+            values = {**values, "items": str(self._items(call))}
         sees = [context.benchmark.root, SHIM.parent, *([context.checkpoint] if context.checkpoint is not None else [])]
         filled = partial(program, self.recipe, self.places, self._generate.command, values)
         return filled(scratch=call.folder, sees=[path.absolute() for path in sees])
+
+    def _items(self, call: Call) -> Path:
+        return call.folder / f"items.{self._generate.items}"
 
     def _checkpoint(self, context: Context) -> str | None:
         if context.checkpoint is not None:
@@ -222,17 +218,3 @@ def _by_numbers(path: Path, folder: Path) -> list[tuple[int, str]]:
     """Orders `checkpoint-90` before `checkpoint-100`."""
     parts = re.split(r"(\d+)", path.relative_to(folder).as_posix())
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
-
-
-def _next(work: Path, word: str) -> Path:
-    """The next log of that word in `work`, `call_0001.log` being the first: no log is written over."""
-    taken = (re.fullmatch(rf"{word}_(\d+)(\.log)?", path.name) for path in work.glob(f"{word}_*"))
-    number = 1 + max((int(found[1]) for found in taken if found is not None), default=0)
-    return work.absolute() / f"{word}_{number:04}.log"
-
-
-def _call(work: Path) -> Call:
-    log = _next(work, "call")
-    output = log.with_suffix("") / "output"
-    output.mkdir(parents=True)
-    return Call(output.parent, output, log)

@@ -62,6 +62,20 @@ MISTAKES = {
     f"{RUN} --metric clip_i@divrl:mean": (
         "wanted METRIC@VARIANT or METRIC@VARIANT:micro|macro, found 'clip_i@divrl:mean'"
     ),
+    f"{RUN} --train": "wanted a method that can be trained, found 'noise', which cannot; leave out --train",
+    f"{RUN} --train-data x": "wanted --train beside --train-data, found none; add it or leave out the data",
+    f"{RUN} --set epochs=3": "wanted options of noise, found epochs; it has none",
+    f"{RUN} --set epochs": (
+        "wanted --set NAME=VALUE, found 'epochs'; `evalkit describe method noise` lists its options"
+    ),
+    f"{RUN} --set a=1 --set a=2": (
+        "wanted --set NAME=VALUE, found the same twice; `evalkit describe method noise` lists its options"
+    ),
+    "run --method no.yaml --bench dreambench_pp": (
+        "wanted a method's name or the path of its recipe, found no file at 'no.yaml'; check the path"
+    ),
+    "doctor nois": none("method", "nois", "noise"),
+    "doctor --setup": "wanted METHOD beside --setup, found none; name the method to set up",
     "cache prune --limit 5Q": "wanted a size like 500M or 20G, found '5Q'",
     "score": "wanted RUN, or --samples, --bench and --name; found no --samples, --bench, --name",
     "score --samples x --bench y": "wanted RUN, or --samples, --bench and --name; found no --name",

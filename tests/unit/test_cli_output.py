@@ -10,11 +10,14 @@ import yaml
 from evalkit import __version__, cli
 from evalkit.cli.cache import human, parse_size
 from evalkit.cli.output import number, print_result, print_table
+from evalkit.engine.doctor import examine_method
 from evalkit.engine.result import Result, read_result
+from evalkit.engine.setting import Request
 from evalkit.engine.summary import MetricSummary
 from evalkit.errors import PluginError, RunError, UsageError
 from evalkit.features.backbones import backbones
 from evalkit.registry import BENCHMARKS, METHODS, METRICS, load, names
+from evalkit.sandbox.benchmark import write_dreambench_pp
 from tests.fakes import FakeMetric, World, world, write_card
 
 if TYPE_CHECKING:
@@ -286,3 +289,19 @@ def test_a_card_that_is_invalid_does_not_hide_the_others(
     found = capsys.readouterr()
     assert [line.split()[0] for line in found.out.splitlines()[1:]] == [n for n in names(METRICS) if n != "clip_t"]
     assert found.err == f"evalkit: error: {card}: not a metriccard: colour is not a known key\n"
+
+
+def test_doctor_of_a_method_that_is_ready(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write_dreambench_pp(tmp_path / "world", subjects_per_category={"animal": 2})
+    asked = ("doctor", "noise", "--profile", "sandbox", "--data", str(tmp_path / "world"))
+    assert printed(capsys, *asked).splitlines()[1].split() == ["method", "Noise", "(noise", "1,", "control)"]
+    told = json.loads(printed(capsys, *asked, "--json"))
+    assert [finding["mend"] for finding in told] == [None] * len(told)
+
+
+def test_doctor_of_a_method_that_lacks_something(capsys: Capture, tmp_path: Path) -> None:
+    write_dreambench_pp(tmp_path / "world", subjects_per_category={"animal": 1})
+    told = printed(capsys, "doctor", "wrong_subject", "--profile", "sandbox", "--data", str(tmp_path / "world"), code=3)
+    assert "needs two subjects in category 'animal'" in told
+    with pytest.raises(UsageError, match="wanted a method with external code to set up, found 'noise'"):
+        examine_method("noise", Request(bench="dreambench_pp"), setup=True)

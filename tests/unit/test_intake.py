@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from evalkit.engine.intake import Intake, _seeds_named, find_samples, read_samples
+from evalkit.benchmarks.binding import Intake, _seeds_named, find_samples
+from evalkit.engine.intake import read_samples
 from evalkit.errors import DataError, ProblemsError
 from evalkit.features.pictures import Pictures
 from evalkit.nouns import Sample
