@@ -133,6 +133,7 @@ class Trainer(Generic[I]):
         mine = self.workers.mine(s.groups * s.group_size)
         conditions, trajectories, totals, seconds = [], [], [], 0.0
         parts: dict[str, list[Tensor]] = {}
+        spoilt: list[int] = []
         for start in range(0, len(mine), s.rollout_batch):
             positions = mine[start : start + s.rollout_batch]
             items = [self.items[order[p // s.group_size]] for p in positions]
@@ -140,7 +141,7 @@ class Trainer(Generic[I]):
             seeds = [int(digest([s.seed, self._epoch, p])[:15], 16) for p in positions]
             trajectory = rollout(self.policy, condition, seeds, self.plan)
             if not torch.isfinite(trajectory.final).all():
-                raise self._not_finite(f"a sample of epoch {self._epoch + 1}", positions)
+                spoilt = positions
             pictures = self.policy.decode(trajectory.final)
             before = time.monotonic()
             rewards = self._rewarded(items, pictures)
@@ -150,6 +151,8 @@ class Trainer(Generic[I]):
             totals.append(rewards.total)
             for name, values in rewards.parts.items():
                 parts.setdefault(name, []).append(values)
+        if self.workers.total(float(len(spoilt))):  # told by every process, or the others would wait for this one
+            raise self._not_finite(f"a sample of epoch {self._epoch + 1}", spoilt)
         batch = Batch(
             {name: torch.cat([c[name] for c in conditions]) for name in conditions[0]},
             _joined(trajectories),
@@ -208,15 +211,17 @@ class Trainer(Generic[I]):
         shuffled = taking_part[torch.randperm(len(taking_part), generator=generator)]
         total = Update()
         for chosen in shuffled.tensor_split(s.updates):
-            everyone = int(self.workers.gathered(torch.tensor([[len(chosen)]]), self.workers.count).sum())
+            everyone = round(self.workers.total(float(len(chosen))))
             if not everyone:
                 continue
             done = update(
                 self.policy, rows(batch.condition, chosen), _of(batch.trajectory, chosen), advantages[chosen], s,
                 samples=everyone,
             )  # fmt: skip
-            if not math.isfinite(done.loss):
-                raise self._not_finite(f"the loss of update {self._updates + 1} in epoch {self._epoch + 1}", chosen.tolist())
+            if not math.isfinite(self.workers.total(done.loss)):
+                raise self._not_finite(
+                    f"the loss of update {self._updates + 1} in epoch {self._epoch + 1}", chosen.tolist()
+                )
             self.workers.sum_gradients(self.parameters.values())
             norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), s.max_grad_norm)
             self._optimizer.step()

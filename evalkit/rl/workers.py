@@ -21,9 +21,10 @@ class Workers:
     def __init__(self) -> None:
         self.rank, self.count = 0, 1
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            import torch
             from accelerate import PartialState
 
-            state = PartialState()
+            state = PartialState(cpu=not torch.cuda.is_available())
             self.rank, self.count = state.process_index, state.num_processes
 
     @property
@@ -46,12 +47,21 @@ class Workers:
         return self._summed(everything)
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Replaces each gradient by its sum over the processes."""
+        """Replaces each gradient by its sum over the processes; a process without samples adds nothing."""
         if self.count == 1:
             return
+        import torch
+
         for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad = self._summed(parameter.grad)
+            parameter.grad = self._summed(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
+
+    def total(self, value: float) -> float:
+        """The sum of the processes' values: not finite everywhere where it is so in one."""
+        if self.count == 1:
+            return value
+        import torch
+
+        return float(self._summed(torch.tensor([value], dtype=torch.float64)))
 
     def wait(self) -> None:
         """Until every process is here."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import math
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -65,7 +69,7 @@ def test_the_second_update_is_not(tmp_path: Path) -> None:
 def test_zero_advantage_leaves_the_gradient_of_the_distance_alone() -> None:
     policy = ToyPolicy()
     with torch.no_grad():
-        policy.bias += 0.1
+        policy.bias.add_(0.1)
     condition = policy.encode([ToyItem(0.0), ToyItem(1.0)])
     went = rollout(policy, condition, [1, 2], Plan(SETTINGS.steps))
 
@@ -207,6 +211,43 @@ def test_two_checkpoints_stay_and_nothing_unfinished(tmp_path: Path) -> None:
 def test_there_must_be_something_to_train_on(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="wanted items to train on, found none"):
         Trainer(ToyPolicy(), [], closeness, SETTINGS, tmp_path)
+
+
+TWO = """
+import sys
+from pathlib import Path
+import torch
+from tests.unit.test_rl_trainer import trained
+torch.set_num_threads(1)
+trained(Path(sys.argv[1]), updates=1)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(TWO, encoding="utf-8")
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node",
+        "2",
+        "--master_port",
+        "0",
+        "--standalone",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run(
+        [*launch, str(script), str(tmp_path / "two")], check=True, env=environment, capture_output=True, timeout=240
+    )
+    one = trained(tmp_path / "one", updates=1)
+    found = np.load(tmp_path / "two" / "adapter" / "bias.npy")
+    np.testing.assert_allclose(found, np.load(tmp_path / "one" / "adapter" / "bias.npy"), atol=1e-5)
+    assert one.bias.abs().sum() > 0.05
+    for ours, theirs in zip(curves(tmp_path / "one"), curves(tmp_path / "two"), strict=True):
+        assert float(ours["reward"]) == pytest.approx(float(theirs["reward"]), abs=1e-5)
 
 
 def test_the_average_follows_its_schedule() -> None:
