@@ -68,46 +68,63 @@ def write_tokenizer(folder: Path, *, length: int = 77) -> None:
     PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=length, **told).save_pretrained(folder)
 
 
-def write_clip(folder: Path, *, length: int = 16) -> Path:
-    """A CLIPModel of 2 layers that reads 32 x 32, its processor and its tokenizer."""
-    from transformers import CLIPConfig, CLIPModel
+def write_clip_tokenizer(folder: Path) -> None:
+    """CLIP's own tokenizer: the vocabulary and merges that open_clip carries, as transformers stores them."""
+    from open_clip.tokenizer import SimpleTokenizer
+    from transformers import CLIPTokenizer
 
-    shared = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text = {
-        **shared,
-        "vocab_size": 32,
-        "max_position_embeddings": length,
-        "bos_token_id": 0,
-        "eos_token_id": 1,
-        "pad_token_id": 1,
-    }
-    vision = {**shared, "image_size": SIDE, "patch_size": 8}
-    _save(fill(CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=24))), folder)
-    write_processor(folder, "CLIPImageProcessor")
+    told = SimpleTokenizer()
+    names = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    vocabulary = {names.get(name, name): i for name, i in told.encoder.items()}
+    CLIPTokenizer(vocab=vocabulary, merges=list(told.bpe_ranks), model_max_length=77).save_pretrained(folder)
+
+
+def write_clip(folder: Path, *, length: int = 16) -> Path:
+    """A CLIPModel of 2 layers that reads 32 x 32 and a few words, its processor and its tokenizer."""
+    words = {"vocab_size": 32, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    _write_clip(folder, {**words, "max_position_embeddings": length}, side=SIDE, patch=8)
     write_tokenizer(folder, length=length)
     return folder
 
 
-def write_dino(folder: Path) -> Path:
-    """A ViTModel (DINO v1) of 2 layers and heads of 64 that reads 32 x 32."""
+def write_published_clip(folder: Path, *, patch: int) -> Path:
+    """A CLIPModel of 2 layers that reads 224 x 224 and CLIP's own 77 tokens, with the token ids of OpenAI's config."""
+    words = {"vocab_size": 49408, "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}
+    _write_clip(folder, {**words, "max_position_embeddings": 77}, side=224, patch=patch)
+    write_clip_tokenizer(folder)
+    return folder
+
+
+def _write_clip(folder: Path, words: dict[str, int], *, side: int, patch: int) -> None:
+    from transformers import CLIPConfig, CLIPModel
+
+    shared = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    vision = {**shared, "image_size": side, "patch_size": patch}
+    config = CLIPConfig(text_config=shared | words, vision_config=vision, projection_dim=24)
+    _save(fill(CLIPModel(config)), folder)
+    write_processor(folder, "CLIPImageProcessor", side=side)
+
+
+def write_dino(folder: Path, *, side: int = SIDE, patch: int = 8) -> Path:
+    """A ViTModel (DINO v1) of 2 layers and heads of 64 that reads `side` x `side`."""
     from transformers import ViTConfig, ViTModel
 
     shape = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = ViTConfig(**shape, image_size=SIDE, patch_size=8, layer_norm_eps=1e-6)
+    config = ViTConfig(**shape, image_size=side, patch_size=patch, layer_norm_eps=1e-6)
     _save(fill(ViTModel(config, add_pooling_layer=False)), folder)
     numbers = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
-    told = {"image_processor_type": "ViTImageProcessor", "size": SIDE, **numbers}
+    told = {"image_processor_type": "ViTImageProcessor", "size": side, **numbers}
     (folder / "preprocessor_config.json").write_text(json.dumps(told), encoding="utf-8")
     return folder
 
 
-def write_dinov2(folder: Path, *, trained: int = SIDE) -> Path:
-    """A Dinov2Model of 2 layers and heads of 64 that reads 32 x 32, with positions of `trained` x `trained`."""
+def write_dinov2(folder: Path, *, trained: int = SIDE, side: int = SIDE, patch: int = 8, layers: int = 2) -> Path:
+    """A Dinov2Model with heads of 64 that reads `side` x `side`, with positions of `trained` x `trained`."""
     from transformers import Dinov2Config, Dinov2Model
 
-    shape = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
-    _save(fill(Dinov2Model(Dinov2Config(**shape, image_size=trained, patch_size=8))), folder)
-    write_processor(folder, "BitImageProcessor", shortest=round(256 / 224 * SIDE))
+    shape = {"hidden_size": 128, "num_hidden_layers": layers, "num_attention_heads": 2}
+    _save(fill(Dinov2Model(Dinov2Config(**shape, image_size=trained, patch_size=patch))), folder)
+    write_processor(folder, "BitImageProcessor", side=side, shortest=round(256 / 224 * side))
     return folder
 
 
@@ -141,46 +158,6 @@ def write_trunk(folder: Path, file: str, builder: str) -> Path:
     return folder
 
 
-def original_names(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights of `write_dino` or `write_dinov2` under the names of DINO's own repositories."""
-    from safetensors.torch import load_file
-
-    state = load_file(folder / "model.safetensors")
-    told = {}
-    for name, tensor in state.items():
-        if ".attention.attention.query." in name:
-            parts = [state[name.replace("query", part)] for part in ("query", "key", "value")]
-            name, tensor = name.replace("attention.attention.query", "attn.qkv"), _cat(parts)  # noqa: PLW2901
-        elif ".attention.attention." in name:
-            continue
-        for theirs, ours in _ORIGINAL:
-            name = name.replace(theirs, ours)  # noqa: PLW2901
-        told[name] = tensor
-    return told
-
-
-def _cat(parts: list[torch.Tensor]) -> torch.Tensor:
-    import torch
-
-    return torch.cat(parts)
-
-
-_ORIGINAL = (
-    ("embeddings.patch_embeddings.projection", "patch_embed.proj"),
-    ("embeddings.position_embeddings", "pos_embed"),
-    ("embeddings.", ""),
-    ("encoder.layer.", "blocks."),
-    ("attention.output.dense", "attn.proj"),
-    ("layernorm_before", "norm1"),
-    ("layernorm_after", "norm2"),
-    ("intermediate.dense", "mlp.fc1"),
-    ("output.dense", "mlp.fc2"),
-    ("layer_scale1.lambda1", "ls1.gamma"),
-    ("layer_scale2.lambda1", "ls2.gamma"),
-    ("layernorm.", "norm."),
-)
-
-
 def _save(model: Any, folder: Path) -> None:
     from evalkit.features.building import quiet
 
@@ -201,7 +178,8 @@ def write_dreamsim(folder: Path, kind: str = "ensemble") -> Path:
             torch.save(state, folder / "checkpoints" / "dino_vitbase16_pretrain.pth")
             torch.save({"student": _dino_head()}, folder / "dino_vitb16_pretrain.pth")
         elif arm == "dinov2_vitb14":
-            torch.save(state, folder / "checkpoints" / "dinov2_vitb14_pretrain.pth")
+            for place in (folder / "checkpoints", folder):
+                torch.save(state, place / "dinov2_vitb14_pretrain.pth")
         else:
             torch.save({"state_dict": state}, folder / f"{arm}_pretrain.pth.tar")
     adapter = folder / (f"{kind}_lora" if kind == "ensemble" else f"{kind}_single_lora")

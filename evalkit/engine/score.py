@@ -115,7 +115,7 @@ class Scorer:
         """What is to do for one sample: columns without a score for exactly these inputs."""
         fallen = self._absent.get((case.case_id, seed))
         sample = samples.get((case.case_id, seed)) if fallen is None else None
-        targets = self._targets.of(case)
+        targets, masks = self._targets.of(case), self._targets.masks(case)
         picture = (sample.pixels_sha256, sample.true_picture) if sample is not None else None
         inputs = digest([picture, self._targets.identity(case), case.prompt, case.texts])
         unmade = fallen or _known(sample)
@@ -124,10 +124,10 @@ class Scorer:
             old = scores.get((case.case_id, seed, str(column.signature)))
             if old is not None and old.inputs == inputs and not old.state.retried:
                 continue
-            known = unmade or (
-                targets if isinstance(targets, Outcome) and "targets" in column.metric.card.needs else None
-            )
-            item = known or _item(case, seed, sample, targets, self._run.media_folder)
+            needs = column.metric.card.needs
+            lost = (what for name, what in (("targets", targets), ("target_masks", masks)) if name in needs)
+            known = unmade or next((what for what in lost if isinstance(what, Outcome)), None)
+            item = known or _item(case, seed, sample, (targets, masks), self._run.media_folder)
             found.append(self._one(column, case, seed, inputs, item))
         return found
 
@@ -171,14 +171,23 @@ def _known(sample: Sample | None) -> Outcome | None:
 
 
 def _item(
-    case: Case, seed: int, sample: Sample | None, targets: tuple[ImageContent, ...] | Outcome, media: Path
+    case: Case,
+    seed: int,
+    sample: Sample | None,
+    shown: tuple[tuple[ImageContent, ...] | Outcome, tuple[Path | None, ...] | Outcome],
+    media: Path,
 ) -> Item:
+    """The item of a sample that was made; `shown` are its targets and their masks, as far as they can be decoded."""
     assert sample is not None
     picture = ImageContent(str(sample.pixels_sha256), media / str(sample.path))
-    shown = () if isinstance(targets, Outcome) else targets
-    if sample.true_picture:
-        shown = tuple(target for target in shown if target.sha256 != picture.sha256)
-    return Item(case, seed, picture, shown)
+    targets = () if isinstance(shown[0], Outcome) else shown[0]
+    masks = (None,) * len(targets) if isinstance(shown[1], Outcome) else shown[1]
+    pairs = [
+        (target, mask)
+        for target, mask in zip(targets, masks, strict=False)
+        if not sample.true_picture or target.sha256 != picture.sha256
+    ]
+    return Item(case, seed, picture, tuple(target for target, _ in pairs), tuple(mask for _, mask in pairs))
 
 
 def _lacking(one: _Work, view: FeatureView) -> Outcome | None:

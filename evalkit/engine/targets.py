@@ -52,6 +52,14 @@ class Targets:
                 return content
         return tuple(content for content in contents if isinstance(content, ImageContent))
 
+    def masks(self, case: Case) -> tuple[Path | None, ...] | Outcome:
+        """The mask of each of the case's targets, or the outcome of scores that need masks where one cannot be decoded."""
+        contents = [self._contents[target.mask] if target.mask else None for target in case.targets]
+        for content in contents:
+            if isinstance(content, Outcome):
+                return content
+        return tuple(content.path if isinstance(content, ImageContent) else None for content in contents)
+
     def identity(self, case: Case) -> list[list[str | None]]:
         """Pixels, mask, subject and label of each target: what a score of the case depends on beside the sample."""
         pixels = self.pixels()

@@ -29,17 +29,25 @@ class Backbone(Noun):
     commercial: bool | None
     """Whether the licence of the weights allows commercial use; None where no licence says so."""
     gated: bool = False
-    download_mb: int = Field(gt=0)
+    download_mb: int | None = Field(gt=0)
+    """None where nobody says how large it is."""
     files: tuple[str, ...] = Field(min_length=1)
     """Needed files relative to the model's folder; ` | ` separates alternatives, the preferred first."""
+    parts: tuple[str, ...] = ()
+    """Models of this file that it stands on: their files come after its own."""
     note: str | None = None
+
+    @property
+    def size(self) -> str:
+        """How much there is to download."""
+        return "size unknown" if self.download_mb is None else f"about {self.download_mb} MB"
 
     @property
     def terms(self) -> str:
         """Size and licence in one phrase, as errors and `doctor` print them."""
         use = {True: "", False: ", non-commercial use only", None: ", commercial use unclear"}[self.commercial]
         gate = ", gated: accept its terms on the hub and log in first" if self.gated else ""
-        return f"about {self.download_mb} MB, licence {self.licence}{use}{gate}"
+        return f"{self.size}, licence {self.licence}{use}{gate}"
 
 
 @cache

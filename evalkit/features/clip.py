@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.features.base import Backbone, Fingerprint, fingerprint
 from evalkit.features.model_input import CLIP_224, read_input
 from evalkit.features.preprocess import preprocess
-from evalkit.features.text import TextPreprocess, TextReader
+from evalkit.features.text import OPENAI, TextPreprocess, TextReader, washed
 from evalkit.features.weight_files import read_json, read_state
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from evalkit.features.weights import WeightsSource
 
 PREPROCESSES = ("clip_hf", "clip_openai", "clip_unictokens", "clip_divrl_reward")
-CODE_VERSION = 1
+CODE_VERSION = 2
 _CONTEXT = 77
 
 
@@ -78,4 +78,5 @@ def _reader(text: TextPreprocess, folder: Path) -> TextReader:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    return TextReader(text, lambda words: tokenizer(words, verbose=False)["input_ids"], tokenizer.pad_token_id)
+    clean = washed if text.name in OPENAI else str
+    return TextReader(text, lambda words: tokenizer(clean(words), verbose=False)["input_ids"], tokenizer.pad_token_id)

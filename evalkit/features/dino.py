@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evalkit.features.spec import ExtractorSpec
     from evalkit.features.weights import WeightsSource
 
-PREPROCESSES = ("dino_torchvision", "dinov2_hf")
+PREPROCESSES = ("dino_torchvision", "dinov2_hf", "dino_squash")
 CODE_VERSION = 1
 
 

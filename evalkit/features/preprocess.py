@@ -105,6 +105,24 @@ def dinov2_hf(pixels: Pixels, numbers: ModelInput) -> Tensor:
     return _normalised(_crop(small, numbers.size, _floor_half), numbers)
 
 
+def dino_squash(pixels: Pixels, numbers: ModelInput) -> Tensor:
+    """Squashed to s x s (PIL bicubic), normalise: the whole picture, each patch the same share of it as of its mask.
+
+    evalkit's own; the papers that compare masked patches do not say how pictures are brought to the model.
+    """
+    return _normalised(_pil(pixels, (numbers.size, numbers.size), Image.Resampling.BICUBIC), numbers)
+
+
+def mtg(pixels: Pixels, numbers: ModelInput) -> Tensor:
+    """Squashed to s x s (PIL bilinear), x/255 * 2 - 1 in [-1, 1].
+
+    Source: Mind-the-Glitch (arXiv 2509.21989), `MindTheGlitchModel.inference` in its public copies, where s is 768.
+    """
+    squashed = _tensor(_pil(pixels, (numbers.size, numbers.size), Image.Resampling.BILINEAR))
+    centred: Tensor = squashed * np.float32(2) - np.float32(1)
+    return centred
+
+
 def clip_unictokens(pixels: Pixels, numbers: ModelInput) -> Tensor:
     """CLIP on washed-out pictures: a range conversion for [-1, 1] applied to [0, 1].
 
@@ -158,14 +176,16 @@ PREPROCESSES: Mapping[str, Callable[[Pixels, ModelInput], Tensor]] = {
         clip_divrl_reward,
         dino_torchvision,
         dinov2_hf,
+        dino_squash,
         dreamsim,
+        mtg,
         lpips_96,
         lpips_256,
         lpips_512,
     )
 }
 _FIXED_SIDE = {"lpips_96": 96, "lpips_256": 256, "lpips_512": 512}
-_OWN_RANGE = ("dreamsim", "lpips_96", "lpips_256", "lpips_512")
+_OWN_RANGE = ("dreamsim", "mtg", "lpips_96", "lpips_256", "lpips_512")
 """Preprocessings that use nothing of the model but its side."""
 
 

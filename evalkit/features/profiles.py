@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from evalkit.nouns import Profile
 
 ProfileChoice = Literal["auto", "paper", "sandbox"]
-_EMBEDDED = {"clip": "clip", "open_clip": "clip", "dino": "dino", "dreamsim": "dreamsim", "lpips": "lpips"}
+_EMBEDDED = {name: name for name in ("clip", "dino", "dreamsim", "lpips", "mtg")} | {"open_clip": "clip"}
 MINIMUM_CUDA_GIB = 6.0
-"""What the largest backbone of the image metrics needs at its forward batch, with room for the pictures."""
+"""What the backbones of the image metrics need at their forward batch, with room for the pictures."""
+_CUDA_GIB = {"mtg": 12.0}
+"""Families that need more: 3.6 GiB of weights and, measured on a CPU, 1.4 GiB a picture."""
 
 
 class Resolved(NamedTuple):
@@ -49,12 +51,14 @@ def choose_profile(choice: ProfileChoice, specs: Iterable[ExtractorSpec], *, fet
 
     if not torch.cuda.is_available():
         return Resolved("sandbox", "an NVIDIA driver is there, but torch finds no CUDA device")
+    asked = list(specs)
     memory = torch.cuda.get_device_properties(0).total_memory / 2**30
-    if memory < MINIMUM_CUDA_GIB:
-        return Resolved("sandbox", f"the CUDA device has {memory:.1f} GiB, wanted {MINIMUM_CUDA_GIB:.0f} or more")
+    wanted = max([MINIMUM_CUDA_GIB, *(_CUDA_GIB.get(spec.family, 0.0) for spec in asked)])
+    if memory < wanted:
+        return Resolved("sandbox", f"the CUDA device has {memory:.1f} GiB, wanted {wanted:.0f} or more")
     from evalkit.features.weights import can_fetch, weights_at_hand
 
-    lacking = sorted({spec.model for spec in specs if weights_at_hand(spec.model) is None})
+    lacking = sorted({spec.model for spec in asked if weights_at_hand(spec.model) is None})
     stuck = [model for model in lacking if not (fetch and can_fetch(model))]
     if stuck:
         how = "`evalkit doctor` says how to get them" if fetch else "--fetch downloads what can be downloaded"

@@ -15,7 +15,7 @@ class ExtractorSpec(Noun):
     """A backbone with its preprocessing: one of these is loaded once and shared by every metric that names it."""
 
     family: Name
-    """Entry point in the group `evalkit.extractors`: `clip`, `open_clip`, `dino`, `dreamsim`, `lpips`."""
+    """Entry point in the group `evalkit.extractors`: `clip`, `open_clip`, `dino`, `dreamsim`, `lpips`, `mtg`."""
     model: str
     """Hub id (`openai/clip-vit-base-patch32`), a local folder, `sandbox:NAME` for the embedded models, or `none` where
     nothing is loaded."""

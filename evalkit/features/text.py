@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     Ids = NDArray[np.int64]
 
-TEXTS = ("hf_pad", "hf_truncate", "openai_tokenize")
+OPENAI = ("openai_tokenize", "openai_truncate")
+TEXTS = ("hf_pad", "hf_truncate", *OPENAI)
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class TextPreprocess:
 
     - `hf_pad`: the tokenizer's padding, no truncation (yuangpeng/dreambench_plus `metrics/clip_score.py`, 66ca27e).
     - `hf_truncate`: the same, cut at the context length, the end token kept (the reward of QianWangX/DivRL, b0d3f69).
-    - `openai_tokenize`: zeros as padding, no truncation (`clip.tokenize` of openai/CLIP).
+    - `openai_tokenize`: text cleaned as `washed` does, zeros as padding, no truncation (`clip.tokenize` of openai/CLIP).
+    - `openai_truncate`: the same, cut at the context length, the end token kept (its `truncate=True`).
     """
 
     name: str
@@ -47,9 +49,23 @@ class TextPreprocess:
 
     def problem(self, tokens: int) -> str | None:
         """Why a text of so many tokens cannot be encoded, None where it can."""
-        if self.name == "hf_truncate" or tokens <= self.length:
+        if self.name.endswith("_truncate") or tokens <= self.length:
             return None
         return f"wanted a text of at most {self.length} tokens, found {tokens}; {self.name!r} does not truncate"
+
+
+def washed(text: str) -> str:
+    """The text as the `clip` package cleans it before its tokenizer: encoding mended, HTML unescaped twice, spaces joined.
+
+    Example:
+        >>> washed("salt &amp;amp;  pepper")
+        'salt & pepper'
+    """
+    import html
+
+    import ftfy
+
+    return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,7 @@ class TextReader:
     def batch(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
         """Ids and attention mask, each [B, length]. Raises UsageError on a text that `problem` refuses."""
         length = self.steps.length
-        fill = 0 if self.steps.name == "openai_tokenize" else self.pad
+        fill = 0 if self.steps.name in OPENAI else self.pad
         ids = np.full((len(texts), length), fill, dtype=np.int64)
         mask = np.zeros_like(ids)
         for row, text in enumerate(texts):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,7 +22,7 @@ SANDBOX = "sandbox:"
 NO_WEIGHTS = "none"
 """The model of a family that has nothing to load."""
 _SANDBOX_FOLDER = Path(__file__).resolve().parent.parent / "sandbox" / "weights"
-_COMPOSED = {"dreamsim": ("dino", "clip")}
+_COMPOSED = {"dreamsim": ("dino", "clip"), "mtg": ("dino", "mtg")}
 """Sandbox backbones that are made of others' weights."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -62,7 +62,7 @@ def find_weights(model: str, *, revision: str | None = None, fetch: bool = False
     looked: list[str] = []
     for source in _places(model, revision, looked):
         _check_revision(source, revision)
-        return source
+        return _whole(source, fetch=fetch)
     known = backbones().get(model)
     if fetch and known is not None:
         warn(f"fetching {model}: {known.terms}")
@@ -72,13 +72,27 @@ def find_weights(model: str, *, revision: str | None = None, fetch: bool = False
         _fetch_hub(model, known, revision)
     else:
         raise WeightsError(_missing(model, known, looked))
+    for part in _parts(model):
+        find_weights(part, fetch=fetch)
     return find_weights(model, revision=revision)
+
+
+def _whole(source: WeightsSource, *, fetch: bool) -> WeightsSource:
+    """With the files of the models that it stands on after its own."""
+    below = [file for part in _parts(source.model) for file in find_weights(part, fetch=fetch).files]
+    return replace(source, files=(*source.files, *below)) if below else source
+
+
+def _parts(model: str) -> tuple[str, ...]:
+    known = backbones().get(model)
+    return () if known is None else known.parts
 
 
 def can_fetch(model: str) -> bool:
     """Whether `find_weights(model, fetch=True)` would try to download: some packages bring their weights themselves."""
     known = backbones().get(model)
-    return not model.startswith(SANDBOX) and (known is None or known.source in ("hub", "torchvision"))
+    own = not model.startswith(SANDBOX) and (known is None or known.source in ("hub", "torchvision"))
+    return own and all(can_fetch(part) for part in _parts(model))
 
 
 def how_to_get(model: str) -> str:
@@ -88,7 +102,10 @@ def how_to_get(model: str) -> str:
 
 def weights_at_hand(model: str) -> WeightsSource | None:
     """The weights of `model` if they are on this machine; nothing is downloaded or hashed."""
-    return find_weights(model) if model == NO_WEIGHTS else next(_places(model, None, []), None)
+    if model == NO_WEIGHTS:
+        return find_weights(model)
+    lacking = [part for part in _parts(model) if weights_at_hand(part) is None]
+    return None if lacking else next(_places(model, None, []), None)
 
 
 def _places(model: str, revision: str | None, looked: list[str]) -> Iterator[WeightsSource]:

@@ -56,11 +56,23 @@ class Item:
     seed: int
     sample: ImageContent
     targets: tuple[ImageContent, ...]
+    target_masks: tuple[Path | None, ...] = ()
+    """The subject's mask in each target, None where the data has none; as many as targets, or empty for none at all."""
 
     def need_targets(self) -> None:
         """Raises Unscorable (`reference_missing`) where the case has no target picture."""
         if not self.targets:
             raise Unscorable(State.REFERENCE_MISSING, f"{self.case.case_id} has no target picture")
+
+    def need_masks(self) -> tuple[Path, ...]:
+        """The mask of every target. Raises Unscorable: `reference_missing` without target, `mask_missing` without mask."""
+        self.need_targets()
+        masks = self.target_masks or (None,) * len(self.targets)
+        for target, mask in zip(self.targets, masks, strict=True):
+            if mask is None:
+                reason = f"{self.case.case_id}: no mask of the subject in its target {target.path.name}"
+                raise Unscorable(State.MASK_MISSING, reason)
+        return tuple(mask for mask in masks if mask is not None)
 
 
 @dataclass(frozen=True)

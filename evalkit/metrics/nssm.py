@@ -8,16 +8,28 @@ Variants: `paper` as the text says; `official` as the code does: with resolution
 again, it multiplies the correlation by (n - 1)/n for n ordered pairs, and it gives 0 where there is no value;
 `corrected` is `paper`. Deviation: the matrices are never formed; the sums over pairs of cells follow from products of
 features (sum of squared similarities = squared Frobenius norm of F'F), which is equal in exact arithmetic.
+Registered as `mtg_nssm` on Mind-the-Glitch's visual features and `dino_nssm` on DINOv2's patches. The reference's mask
+serves for both pictures: the text says so in its section 3.2.2, and its appendix B says otherwise.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
+from evalkit.content import content
 from evalkit.errors import UsageError
+from evalkit.metrics.base import Bound, Outcome
+from evalkit.metrics.masks import mask_cells
+from evalkit.metrics.patches import PatchMeasure, no_cell
+from evalkit.nouns import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
+
+    from evalkit.metrics.patches import Array, Mask
 
 CHUNK_FLOATS = 2**25
 EPS = 1e-8
@@ -116,3 +128,30 @@ def _product_sum(x: Tensor, y: Tensor) -> Tensor:
     """Sum over i != j of (x_i . x_j)(y_i . y_j)."""
     products = x.transpose(1, 2) @ y
     return (products**2).sum((1, 2)) - ((x**2).sum(-1) * (y**2).sum(-1)).sum(1)
+
+
+class SelfSimilarity(PatchMeasure):
+    """nSSM as a plugin.
+
+    Variant parameters: `resolution`, the cells a side at which it is taken, of features with `grid` cells a side. Where
+    they come on another grid, as an embedded backbone's, the resolution scales with it. The variant's kind is `nssm`'s.
+    """
+
+    def pair(self, gen: Sequence[Array], ref: Sequence[Array], mask: Mask, bound: Bound) -> Outcome:
+        """Both pictures' cells inside the target's mask."""
+        import torch
+
+        (sample,), (target,) = gen, ref
+        params, kind, side = bound.card.params, bound.card.kind, target.shape[0]
+        if kind != "official" and not mask_cells(mask, target.shape[:2]).any():
+            return no_cell(target.shape[:2])
+        resolution = max(2, round(side * params["resolution"] / params["grid"]))
+        tensors = [torch.tensor(array)[None] for array in (sample, target, mask)]
+        value = nssm(tensors[0], tensors[1], tensors[2], resolution=resolution, variant=kind).item()
+        if math.isnan(value):
+            return Outcome(State.UNDEFINED, reason="fewer than two cells in the mask, or cells that are all alike")
+        return Outcome.scored(value)
+
+
+MTG_NSSM = SelfSimilarity(content("metrics", "mtg_nssm", "card.yaml"), outputs=("visual",))
+DINO_NSSM = SelfSimilarity(content("metrics", "dino_nssm", "card.yaml"), outputs=("patches",))

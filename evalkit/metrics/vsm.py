@@ -3,19 +3,29 @@
 Each cell of the generated subject is matched to the reference's cell of the highest semantic similarity; of the cells
 whose match is good enough and their own (one to one), VSM is the share whose best visual similarity is high.
 
-Source: Mind-the-Glitch (arXiv 2509.21989), as its public copies compute it; DivRL (arXiv 2606.23950), equation 3.
-Deviation: where no match survives there is no value (NaN), which the source's division gives too; callers make it the
-state `no_survivors`.
+Source: Mind-the-Glitch (arXiv 2509.21989), `mtg/utils/correspondence.py` in its public copies; DivRL (arXiv
+2606.23950), equation 3. Deviations: where no match survives there is no value (NaN, as in the source's division), which
+is the state `no_survivors`; the source does not say how it brings masks to the grid, here a cell counts where the mask
+covers more than half of it; the sample has no mask here, so all its cells may match, as in equation 3.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from evalkit.content import content
 from evalkit.errors import UsageError
+from evalkit.metrics.base import Bound, Outcome
+from evalkit.metrics.masks import mask_cells
+from evalkit.metrics.patches import PatchMeasure, no_cell
+from evalkit.nouns import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
+
+    from evalkit.metrics.patches import Array, Mask
 
 CHUNK_FLOATS = 2**26
 
@@ -94,3 +104,28 @@ def _first_best(best: Tensor, match: Tensor, kept: Tensor) -> Tensor:
     place = order.masked_fill(~candidate, best.shape[-1])
     first = torch.full_like(match, best.shape[-1]).scatter_reduce(-1, match, place, "amin")
     return candidate & (place == first.gather(-1, match))
+
+
+class VisualSemanticMatching(PatchMeasure):
+    """VSM as a plugin. Variant parameters `semantic_threshold`, `visual_threshold` and `one_to_one`, as of `vsm`."""
+
+    def pair(self, gen: Sequence[Array], ref: Sequence[Array], mask: Mask, bound: Bound) -> Outcome:
+        """Every cell of the sample against the target's cells inside its mask."""
+        import torch
+
+        grid = ref[0].shape[:2]
+        inside = torch.from_numpy(mask_cells(mask, grid))[None]
+        if not inside.any():
+            return no_cell(grid)
+        (sem_gen, vis_gen), (sem_ref, vis_ref) = (
+            [torch.from_numpy(array).permute(2, 0, 1)[None] for array in maps] for maps in (gen, ref)
+        )
+        everywhere = torch.ones_like(inside)
+        found = vsm(sem_gen, sem_ref, vis_gen, vis_ref, everywhere, inside, **bound.card.params)
+        if not found.survivors.item():
+            threshold = bound.card.params["semantic_threshold"]
+            return Outcome(State.NO_SURVIVORS, reason=f"no cell has a semantic match above {threshold:g}")
+        return Outcome.scored(found.score.item())
+
+
+VSM = VisualSemanticMatching(content("metrics", "vsm", "card.yaml"), outputs=("semantic", "visual"))

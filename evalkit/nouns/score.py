@@ -45,6 +45,7 @@ class State(StrEnum):
     SAMPLE_FAILED = "sample_failed", "the method failed on this case; the sample's reason says how", False, True
     DECODE_ERROR = "decode_error", "the sample's file cannot be decoded", False, True
     REFERENCE_MISSING = "reference_missing", "the case has no reference of the kind the metric needs", True, False
+    MASK_MISSING = "mask_missing", "the case's data has no mask of the subject, which the metric needs", True, False
     REFERENCE_ERROR = "reference_error", "a reference's file cannot be decoded", False, True
     WEIGHTS_MISSING = "weights_missing", "a backbone's weights are not on this machine", False, True
     JUDGE_UNPARSED = "judge_unparsed", "the judge's reply could not be read", False, True

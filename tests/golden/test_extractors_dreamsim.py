@@ -16,10 +16,9 @@ from evalkit.features.model_input import CLIP_224
 from evalkit.features.spec import ExtractorSpec
 from evalkit.features.weight_files import read_state
 from evalkit.features.weights import find_weights
-from tests import tiny_weights
+from tests import official, original_names, tiny_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -39,40 +38,11 @@ def load(model: str) -> Any:
     return dreamsim.load(spec, find_weights(model), device="cpu")
 
 
-def small_vit(patch_size: int = 16, **_: Any) -> torch.nn.Module:
-    from dreamsim.feature_extraction.vision_transformer import VisionTransformer
-
-    norm = {"norm_layer": lambda width: torch.nn.LayerNorm(width, eps=1e-6)}
-    vit: torch.nn.Module = VisionTransformer(
-        [224], patch_size, embed_dim=128, depth=12, num_heads=2, qkv_bias=True, **norm
-    )
-    return vit
-
-
-def official(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Callable[[Any], torch.Tensor]]:
-    """The package's own model and transform, with small towers and without the repository that it would run."""
-    import dreamsim as package
-    from dreamsim.feature_extraction import load_clip_as_dino, load_open_clip_as_dino
-
-    def hub_load(_repository: str, _name: str) -> torch.nn.Module:
-        model = small_vit()
-        model.load_state_dict(torch.load(folder / "checkpoints" / "dino_vitbase16_pretrain.pth", weights_only=True))
-        return model
-
-    torch.set_num_threads(1)
-    monkeypatch.setattr(torch.hub, "load", hub_load)
-    monkeypatch.setattr(torch.hub, "set_dir", lambda _: None)
-    monkeypatch.setattr(load_clip_as_dino, "vit_base", small_vit)
-    monkeypatch.setattr(load_open_clip_as_dino, "vit_base", small_vit)
-    model, transform = package.dreamsim(pretrained=True, device="cpu", cache_dir=str(folder), dreamsim_type=kind)
-    return model, transform
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_embedding_is_the_packages(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVALKIT_WEIGHTS", str(tmp_path))
     folder = tiny_weights.write_dreamsim(tmp_path / f"dreamsim--{kind}", kind)
-    model, transform = official(kind, folder, monkeypatch)
+    model, transform = official.dreamsim(kind, folder, monkeypatch)
     batch = torch.cat([transform(Image.fromarray(p)) for p in pictures()])
     with torch.inference_mode():
         expected = model.embed(batch).numpy()
@@ -87,7 +57,7 @@ def test_embedding_is_the_packages(kind: str, tmp_path: Path, monkeypatch: pytes
 def test_distance_is_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVALKIT_WEIGHTS", str(tmp_path))
     folder = tiny_weights.write_dreamsim(tmp_path / "dreamsim--ensemble")
-    model, transform = official("ensemble", folder, monkeypatch)
+    model, transform = official.dreamsim("ensemble", folder, monkeypatch)
     first, second = (transform(Image.fromarray(p)) for p in pictures()[:2])
     with torch.inference_mode():
         expected = model(first, second).item()
@@ -113,8 +83,8 @@ def test_the_adapter_matters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_dinov2_tower_is_transformers_before_the_norm(tmp_path: Path) -> None:
     """No package carries DINOv2's own network, so transformers' one stands for it, at the size of its positions."""
     folder = tiny_weights.write_dinov2(tmp_path)
-    model = dino.read_model(folder, tiny_weights.original_names(folder))
-    state = tiny_weights.original_names(folder)
+    model = dino.read_model(folder, original_names.dino_names(folder))
+    state = original_names.dino_names(folder)
     pixels = tiny_weights.formula((3, 3, 32, 32), 1.0, scale=2.0)
     with torch.inference_mode():
         expected = dino.class_token_before_norm(model, pixels)

@@ -16,7 +16,7 @@ from PIL import Image
 from evalkit.features import clip, dino, open_clip
 from evalkit.features.spec import ExtractorSpec
 from evalkit.features.weights import find_weights
-from tests import tiny_weights
+from tests import official, original_names, tiny_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,10 +107,10 @@ def test_clip_truncated_text_is_the_tokenizers_truncation(published: Path) -> No
 
 @torch.inference_mode()
 def test_open_clip_is_open_clip(published: Path) -> None:
-    import open_clip as official
+    import open_clip as package
 
-    model, _, transform = official.create_model_and_transforms(f"local-dir:{published / 'ViT-B-32-quickgelu--openai'}")
-    tokenizer = official.tokenizer.SimpleTokenizer()
+    model, _, transform = package.create_model_and_transforms(f"local-dir:{published / 'ViT-B-32-quickgelu--openai'}")
+    tokenizer = package.tokenizer.SimpleTokenizer()
     extractor = load(open_clip, OPEN_CLIP, "clip_openai", text="openai_tokenize")
     images = torch.stack([transform(Image.fromarray(p)) for p in pictures()])
     np.testing.assert_array_equal(
@@ -153,7 +153,7 @@ def test_dinov2_is_transformers_with_its_processor(published: Path) -> None:
 )
 def test_original_names_give_the_same_features(model: str, name: str, published: Path, tmp_path: Path) -> None:
     source = published / model.replace("/", "--")
-    torch.save(tiny_weights.original_names(source), tmp_path / name)
+    torch.save(original_names.dino_names(source), tmp_path / name)
     shutil.copy(source / "preprocessor_config.json", tmp_path)
     spec = "dino_torchvision" if model == DINO else "dinov2_hf"
     ours, theirs = encoded(load(dino, model, spec), pictures()), encoded(load(dino, str(tmp_path), spec), pictures())
@@ -164,14 +164,9 @@ def test_original_names_give_the_same_features(model: str, name: str, published:
 @torch.inference_mode()
 def test_original_names_of_dino_are_the_original_network(published: Path, tmp_path: Path) -> None:
     """Against the vision transformer that dreamsim carries, which is facebookresearch/dino's own file."""
-    from dreamsim.feature_extraction.vision_transformer import VisionTransformer
-
-    state = tiny_weights.original_names(published / "facebook--dino-vits16")
-    torch.save(state, tmp_path / "dino.pth")
+    torch.save(original_names.dino_names(published / "facebook--dino-vits16"), tmp_path / "dino.pth")
     shutil.copy(published / "facebook--dino-vits16" / "preprocessor_config.json", tmp_path)
-    norm = {"norm_layer": lambda width: torch.nn.LayerNorm(width, eps=1e-6)}
-    network = VisionTransformer([32], 8, embed_dim=128, depth=2, num_heads=2, mlp_ratio=2, qkv_bias=True, **norm).eval()
-    network.load_state_dict(state)
+    network = official.dino(published / "facebook--dino-vits16", side=32, patch=8)
     extractor = load(dino, str(tmp_path), "dino_torchvision")
     batch = np.stack([extractor.prepare(p) for p in pictures()])
     expected = network(torch.from_numpy(batch)).numpy()

@@ -12,14 +12,13 @@ from evalkit.features import lpips
 from evalkit.features import weights as weights_module
 from evalkit.features.spec import ExtractorSpec
 from evalkit.features.weights import find_weights
-from tests import tiny_weights
+from tests import official, tiny_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-FILES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}
 RELATIVE = 2e-6
 pytestmark = pytest.mark.filterwarnings("ignore")  # the package calls torchvision's old arguments
 
@@ -37,26 +36,14 @@ def pairs(extractor: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return first, second
 
 
-def official(name: str, folder: Path, **options: Any) -> Any:
-    import lpips as package
-
-    torch.set_num_threads(1)
-    model = package.LPIPS(net=name, pnet_rand=True, verbose=False, **options)
-    state = torch.load(folder / FILES[name], weights_only=True)
-    by_layer = {n.removeprefix("features."): tensor for n, tensor in state.items()}
-    own = model.net.state_dict()
-    model.net.load_state_dict({n: by_layer[n.partition(".")[2]] for n in own})
-    return model.eval()
-
-
 def written(root: Path, name: str) -> Path:
-    return tiny_weights.write_trunk(root / f"lpips--{name}", FILES[name], lpips.TRUNKS[name].builder)
+    return tiny_weights.write_trunk(root / f"lpips--{name}", *official.LPIPS_TRUNKS[name])
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("name", sorted(official.LPIPS_TRUNKS))
 def test_distance_is_the_packages(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVALKIT_WEIGHTS", str(tmp_path))
-    model = official(name, written(tmp_path, name))
+    model = official.lpips(name, written(tmp_path, name))
     extractor = load(f"lpips/{name}")
     first, second = pairs(extractor)
     with torch.inference_mode():
@@ -85,8 +72,9 @@ def test_sandbox_counts_every_channel_as_the_packages_baseline(tmp_path: Path, m
     monkeypatch.setattr(weights_module, "_SANDBOX_FOLDER", tmp_path)
     folder = written(tmp_path, "squeeze")
     (tmp_path / "lpips").mkdir()
-    save_file(torch.load(folder / FILES["squeeze"], weights_only=True), tmp_path / "lpips" / "model.safetensors")
-    model, extractor = official("squeeze", folder, lpips=False), load("sandbox:lpips")
+    trunk = torch.load(folder / official.LPIPS_TRUNKS["squeeze"][0], weights_only=True)
+    save_file(trunk, tmp_path / "lpips" / "model.safetensors")
+    model, extractor = official.lpips("squeeze", folder, lpips=False), load("sandbox:lpips")
     first, second = pairs(extractor)
     with torch.inference_mode():
         expected = model(torch.from_numpy(first), torch.from_numpy(second)).numpy()[:, 0, 0, 0]

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "media": {"errors", "files"},
     "features": ANYBODY | {"media"},
     "metrics": ANYBODY | {"features", "media"},
-    "sandbox": ANYBODY | {"media", "features"},
+    "sandbox": ANYBODY | {"media", "features", "metrics"},
     "benchmarks": ANYBODY | {"media", "sandbox"},
     "stats": ANYBODY,
     "judges": ANYBODY | {"features", "media"},

@@ -26,6 +26,10 @@ VARIANTS: list[tuple[str, VariantCard]] = [
     (f"{name}@{variant}", card.variants[variant]) for name, card in CARDS.items() for variant in card.variants
 ]
 IDS = [name for name, _ in VARIANTS]
+DIVERSITY = ("mtg_nssm", "dino_nssm")
+"""Higher is better, and a copy is the worst."""
+UNMASKED = ("sdino",)
+"""The sample's background counts, so a copy has no value of its own."""
 
 
 def test_there_are_cards() -> None:
@@ -64,11 +68,12 @@ def test_a_card_agrees_with_itself(card: MetricCard) -> None:
     low, high = card.range
     assert high is None or low < high
     if card.identical is not None:
-        assert card.identical == (high if card.direction == "higher" else low)
-    assert (card.identical is not None) == ("targets" in card.needs)
+        assert card.identical == (high if card.direction == "higher" and card.name not in DIVERSITY else low)
+    assert (card.identical is not None) == ("targets" in card.needs and card.name not in UNMASKED)
     assert "sample" in card.needs
     assert "(undefined)" in card.undefined or "(reference_missing)" in card.undefined
     assert ("(text_too_long)" in card.undefined) == ("prompt" in card.needs)
+    assert ("(mask_missing)" in card.undefined) == ("target_masks" in card.needs)
     assert card.sources
 
 

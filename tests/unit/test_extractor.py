@@ -166,13 +166,19 @@ class TestText:
 
     def test_unknown_name(self) -> None:
         with pytest.raises(
-            UsageError, match=r"^wanted a text preprocessing \(hf_pad, hf_truncate, openai_tokenize\), found 'cut'$"
+            UsageError,
+            match=r"^wanted a text preprocessing \(hf_pad, hf_truncate, openai_tokenize, openai_truncate\), found 'cut'$",
         ):
             TextPreprocess("cut", 77)
 
     @pytest.mark.parametrize(
         ("name", "row"),
-        [("hf_pad", [8, 5, 9, 1, 1]), ("hf_truncate", [8, 5, 9, 1, 1]), ("openai_tokenize", [8, 5, 9, 0, 0])],
+        [
+            ("hf_pad", [8, 5, 9, 1, 1]),
+            ("hf_truncate", [8, 5, 9, 1, 1]),
+            ("openai_tokenize", [8, 5, 9, 0, 0]),
+            ("openai_truncate", [8, 5, 9, 0, 0]),
+        ],
     )
     def test_padding(self, name: str, row: list[int]) -> None:
         ids, mask = TextReader(TextPreprocess(name, 5), lambda text: [8, *map(int, text.split()), 9], 1).batch(

@@ -159,6 +159,28 @@ def test_dreamsim_is_the_packages_transform(size: tuple[int, int]) -> None:
     np.testing.assert_array_equal(got, chain(Image.fromarray(pixels)).numpy())
 
 
+@pytest.mark.parametrize("side", [768, 96])
+@pytest.mark.parametrize("size", SIZES)
+def test_mtg_is_the_sources_transform(size: tuple[int, int], side: int) -> None:
+    from torchvision import transforms as t
+
+    pixels = picture(*size)
+    chain = t.Compose([t.Resize((side, side)), t.ToTensor()])
+    got = run("mtg", pixels, numbers(side))
+    np.testing.assert_array_equal(got, (chain(Image.fromarray(pixels)) * 2 - 1).numpy())
+
+
+@pytest.mark.parametrize("side", [224, 96])
+@pytest.mark.parametrize("size", SIZES)
+def test_dino_squash_is_torchvisions_resize_to_a_square(size: tuple[int, int], side: int) -> None:
+    from torchvision import transforms as t
+
+    pixels, given = picture(*size), numbers(side, imagenet=True)
+    resize = t.Resize((side, side), interpolation=t.InterpolationMode.BICUBIC)
+    chain = t.Compose([resize, t.ToTensor(), t.Normalize(given.mean, given.std)])
+    np.testing.assert_array_equal(run("dino_squash", pixels, given), chain(Image.fromarray(pixels)).numpy())
+
+
 @pytest.mark.parametrize("side", [256, 512])
 @pytest.mark.parametrize("size", SIZES)
 def test_lpips_is_squashed_into_the_packages_range(size: tuple[int, int], side: int) -> None:

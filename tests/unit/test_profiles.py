@@ -81,6 +81,14 @@ def test_auto_on_a_small_device(machine: Callable[..., None]) -> None:
     assert choose_profile("auto", [CLIP]) == Resolved("sandbox", "the CUDA device has 5.0 GiB, wanted 6 or more")
 
 
+def test_auto_on_a_device_too_small_for_one_of_the_backbones(machine: Callable[..., None]) -> None:
+    mtg = ExtractorSpec(family="mtg", model="abdo-eldesokey/mind-the-glitch", preprocess="mtg")
+    machine(gib=8.0, weights=(CLIP.model, mtg.model))
+    told = "the CUDA device has 8.0 GiB, wanted 12 or more"
+    assert choose_profile("auto", (spec for spec in (CLIP, mtg))) == Resolved("sandbox", told)
+    assert choose_profile("auto", [CLIP]).profile == "paper"
+
+
 def test_auto_without_weights(machine: Callable[..., None]) -> None:
     machine(weights=("acme/arcface",))
     wanted = Resolved("sandbox", f"weights not on this machine: openai/clip-vit-base-patch32; {FETCH}")

@@ -24,6 +24,7 @@ from evalkit.sandbox.training.data import (
     single_scene,
 )
 from evalkit.sandbox.training.evaluate import evaluate_identity, evaluate_patches, retrieval
+from evalkit.sandbox.training.glitches import GlitchPlan
 from evalkit.sandbox.training.loop import Budget, attribute_loss, drop_tokens, learning_rate, to_pixels
 from evalkit.sandbox.training.tokenizer import learn_merges, write_tokenizer
 from evalkit.sandbox.world import correspondences, render, split_of, words
@@ -241,14 +242,18 @@ def test_a_few_steps_lower_the_loss_and_repeat_to_the_bit(name: str, tiny: World
 def test_train_all_writes_a_card_and_refuses_to_overwrite_it(tmp_path: Path) -> None:
     import yaml
 
-    from evalkit.sandbox.training.run import MODELS, train_all
+    from evalkit.sandbox.training.run import MODELS, Plans, train_all
 
-    held_out = SetPlan(identities=12, styles=0, pairs=0, split="bench", seed=2, lookalikes=0.0)
-    train = SetPlan(identities=24, styles=24, pairs=0, split="train", seed=1)
+    plans = Plans(
+        held_out=SetPlan(identities=12, styles=0, pairs=0, split="bench", seed=2, lookalikes=0.0),
+        train=SetPlan(identities=24, styles=24, pairs=0, split="train", seed=1),
+        held_out_glitches=GlitchPlan(groups=12, split="bench", seed=2, stylised=0.0),
+        train_glitches=GlitchPlan(groups=16, split="train", seed=1),
+    )
     budgets = dict.fromkeys(MODELS, Budget(steps=1))
     seen: set[str] = set()
     card = train_all(
-        tmp_path / "out", seed=0, work=tmp_path / "work", budgets=budgets, train=train, held_out=held_out,
+        tmp_path / "out", seed=0, work=tmp_path / "work", budgets=budgets, plans=plans,
         progress=lambda name, _share: seen.add(name),
     )  # fmt: skip
     assert seen == {"render", *MODELS}
@@ -259,14 +264,13 @@ def test_train_all_writes_a_card_and_refuses_to_overwrite_it(tmp_path: Path) -> 
         seed=1,
         work=tmp_path / "work",
         budgets=budgets,
-        train=train,
-        held_out=held_out,
+        plans=plans,
         start=tmp_path / "out",
     )
     assert [s["seed"] for s in more["models"]["dino"]["stages"]] == [0, 1]
     with pytest.raises(UsageError, match=r"wanted card\.yaml among the weights to go on from"):
-        train_all(tmp_path / "x", seed=0, work=tmp_path / "work", train=train, held_out=held_out, start=tmp_path)
+        train_all(tmp_path / "x", seed=0, work=tmp_path / "work", plans=plans, start=tmp_path)
     with pytest.raises(UsageError, match=r"found card\.yaml in"):
         train_all(tmp_path / "out", seed=0, work=tmp_path / "work")
-    with pytest.raises(UsageError, match="budgets go to clip, dino, lpips; found"):
+    with pytest.raises(UsageError, match="budgets go to clip, dino, lpips, mtg; found"):
         train_all(tmp_path / "other", seed=0, work=tmp_path, budgets={"vgg": Budget(steps=1)})

@@ -11,7 +11,8 @@ import yaml
 
 import evalkit.sandbox
 from evalkit.sandbox.training.data import SetPlan, WorldSet, render_set
-from evalkit.sandbox.training.run import HELD_OUT_SET, MODELS, measure
+from evalkit.sandbox.training.glitches import Glitches, render_glitches
+from evalkit.sandbox.training.run import HELD_OUT_GLITCHES, HELD_OUT_SET, MODELS, TRAIN_GLITCHES, measure
 from evalkit.sandbox.world import WORLD_VERSION, Pose, Scene, caption, render, sample_identity
 
 WEIGHTS = Path(evalkit.sandbox.__file__).parent / "weights"
@@ -92,13 +93,20 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> WorldSet:
     return render_set(tmp_path_factory.mktemp("held") / "out", HELD_OUT_SET, workers=2)
 
 
+@pytest.fixture(scope="module")
+def glitches(tmp_path_factory: pytest.TempPathFactory) -> Glitches:
+    return render_glitches(tmp_path_factory.mktemp("held") / "glitches", HELD_OUT_GLITCHES, workers=2)
+
+
 @pytest.mark.slow
-def test_the_figures_of_the_card_are_found_again(card: dict[str, Any], held_out: WorldSet) -> None:
+@pytest.mark.parametrize("name", MODELS)
+def test_the_figures_of_the_card_are_found_again(
+    card: dict[str, Any], held_out: WorldSet, glitches: Glitches, name: str
+) -> None:
     assert card["held_out_set"] == {**vars(HELD_OUT_SET), "images": len(held_out.images)}
-    for name, figures in measure(WEIGHTS, held_out).items():
-        said = card["models"][name]["held_out"]
-        assert set(figures) == set(said)
-        assert figures == pytest.approx(said, abs=0.01), name
+    figures, said = measure(name, WEIGHTS, held_out, glitches), card["models"][name]["held_out"]
+    assert set(figures) == set(said)
+    assert figures == pytest.approx(said, abs=0.01)
 
 
 def test_what_the_backbones_are_used_for_beats_its_chance(card: dict[str, Any]) -> None:
@@ -107,6 +115,7 @@ def test_what_the_backbones_are_used_for_beats_its_chance(card: dict[str, Any]) 
         "clip": ("retrieval_top1", "retrieval_top5", "zero_shot_place", "zero_shot_style", "zero_shot_action"),
         "dino": ("identity_top1", "identity_map", "auc", "pck_1", "pck_2"),
         "lpips": ("probe_place", "probe_style"),
+        "mtg": ("semantic_pck_1", "semantic_pck_2", "semantic_pck_1_other", "visual_pck_1", "visual_pck_2"),
     }
     for model, names in needed.items():
         figures = card["models"][model]["held_out"]
@@ -115,4 +124,21 @@ def test_what_the_backbones_are_used_for_beats_its_chance(card: dict[str, Any]) 
 
 def test_the_held_out_set_is_the_benchmarks_split() -> None:
     assert isinstance(HELD_OUT_SET, SetPlan)
-    assert HELD_OUT_SET.split == "bench"
+    assert HELD_OUT_SET.split == HELD_OUT_GLITCHES.split == "bench"
+
+
+def test_the_card_names_the_groups_that_there_are(card: dict[str, Any]) -> None:
+    assert card["training_glitches"] == vars(TRAIN_GLITCHES)
+    assert card["held_out_glitches"] == vars(HELD_OUT_GLITCHES)
+
+
+def test_vsm_at_the_published_thresholds_tells_subjects_apart(card: dict[str, Any]) -> None:
+    """The same subject above .9, another below .1 or so, a look-alike by the share of it that is as it should be."""
+    said = card["models"]["mtg"]["held_out"]
+    assert said["vsm_0.7_same"] > 0.9
+    assert said["vsm_0.7_other"] < 0.15
+    assert said["vsm_0.7_other_plan"] < 0.15
+    assert abs(said["vsm_0.7_lookalike"] - said["lookalike_unchanged"]) < 0.1
+    assert said["lookalike_pearson"] > 0.8
+    assert said["auc_lookalike"] > 0.85
+    assert said["auc_other"] > 0.95

@@ -133,7 +133,7 @@ def dino_tokens(folder: Path, data: WorldSet) -> F32:
         return np.concatenate([model(p).last_hidden_state.numpy() for p in _batches(data, IMAGENET_MEAN, IMAGENET_STD)])
 
 
-def _auc(positive: F32, negative: F32) -> float:
+def area_under_curve(positive: NDArray[np.floating], negative: NDArray[np.floating]) -> float:
     """Chance that a positive scores above a negative, ties counted half."""
     order = np.sort(negative)
     below, upto = np.searchsorted(order, positive, "left"), np.searchsorted(order, positive, "right")
@@ -157,7 +157,8 @@ def evaluate_identity(features: F32, identity: NDArray[np.int64], plan: NDArray[
     return {
         "identity_top1": float(hits[:, 0].mean()), "identity_top1_chance": base,
         "identity_map": float(average.mean()), "identity_map_chance": base,
-        "auc": _auc(scores[same], scores[others & ~same]), "auc_same_plan": _auc(scores[same], scores[alike]), "auc_chance": 0.5,
+        "auc": area_under_curve(scores[same], scores[others & ~same]),
+        "auc_same_plan": area_under_curve(scores[same], scores[alike]), "auc_chance": 0.5,
     }  # fmt: skip
 
 

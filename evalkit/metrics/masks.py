@@ -1,0 +1,77 @@
+"""A subject's mask: read once, brought to the grid of a backbone's cells, and why there is no score without one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit import media
+from evalkit.errors import DataError, MediaError
+from evalkit.metrics.base import Item, Unscorable
+from evalkit.nouns import State
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Mask = NDArray[np.bool_]
+
+KEPT = 64
+"""Masks in memory: those of a chunk of work and of the one that is made ready beside it."""
+HALF = 0.5
+
+
+def decode_mask(path: Path) -> Mask:
+    """The mask in a file, bool [H, W], read-only, kept in memory while the file stays as it is.
+
+    Raises: MediaError, DataError, as `evalkit.media.decode_mask`.
+    """
+    try:
+        stat = path.stat()
+    except OSError:
+        return media.decode_mask(path)
+    return _decoded(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=KEPT)
+def _decoded(path: Path, _size: int, _mtime_ns: int) -> Mask:
+    mask = media.decode_mask(path)
+    mask.setflags(write=False)
+    return mask
+
+
+def target_masks(item: Item) -> list[Mask]:
+    """The mask of every target of an item, in order.
+
+    Raises Unscorable: `reference_missing`, `mask_missing`, `reference_error` for a file that is no mask, `empty_mask` for
+    a mask without a pixel.
+    """
+    masks = []
+    for path in item.need_masks():
+        try:
+            mask = decode_mask(path)
+        except (MediaError, DataError) as error:
+            raise Unscorable(State.REFERENCE_ERROR, str(error)) from error
+        if not mask.any():
+            raise Unscorable(State.EMPTY_MASK, f"{item.case.case_id}: no pixel of {path.name} is in the mask")
+        masks.append(mask)
+    return masks
+
+
+def mask_cells(mask: Mask, grid: tuple[int, int]) -> Mask:
+    """A mask [H, W] at `grid` (rows, columns): true where the mask covers more than half of a cell.
+
+    Resized bilinearly with antialiasing, on 8-bit values as a picture would be.
+
+    Example:
+        >>> import numpy as np
+        >>> mask_cells(np.array([[1, 1, 0, 0]] * 4, bool), (2, 2)).tolist()
+        [[True, False], [True, False]]
+    """
+    import torch
+    from torch.nn.functional import interpolate
+
+    levels = torch.from_numpy(mask.astype("uint8") * 255)[None, None]
+    cells: Mask = (interpolate(levels, grid, mode="bilinear", antialias=True)[0, 0] / 255 > HALF).numpy()
+    return cells

@@ -1,0 +1,71 @@
+"""Metrics on the cells of two pictures' feature maps, inside the subject's mask in the target: VSM, nSSM, sDINO."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from evalkit.errors import UsageError
+from evalkit.features.spec import FeatureRequest
+from evalkit.metrics.base import Bound, Item, Metric, Outcome
+from evalkit.metrics.masks import target_masks
+from evalkit.nouns import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+    Mask = NDArray[np.bool_]
+
+
+class PatchMeasure(Metric):
+    """A measure of the sample's feature maps against each target's; `outputs` name the maps, in the order of `pair`."""
+
+    def __init__(self, card: Path, *, outputs: tuple[str, ...]) -> None:
+        super().__init__(card)
+        self.outputs = outputs
+
+    @abstractmethod
+    def pair(self, gen: Sequence[Array], ref: Sequence[Array], mask: Mask, bound: Bound) -> Outcome:
+        """The outcome for one target: its maps and the sample's, each [H, W, C], and its mask at any size."""
+
+    def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
+        """The maps of the sample, then of every target. Raises Unscorable where a target has no usable mask."""
+        target_masks(item)
+        pictures = (item.sample, *item.targets)
+        return [FeatureRequest(bound.extractor, picture, name) for picture in pictures for name in self.outputs]
+
+    def score(self, items: Sequence[Item], bound: Bound, features: Sequence[Sequence[Array]]) -> list[Outcome]:
+        """The mean over targets, weighted by their number; one target without a value leaves the item without."""
+        return [self._over_targets(item, bound, row) for item, row in zip(items, features, strict=True)]
+
+    def _over_targets(self, item: Item, bound: Bound, row: Sequence[Array]) -> Outcome:
+        count = len(self.outputs)
+        maps = [[as_grid(array) for array in row[i : i + count]] for i in range(0, len(row), count)]
+        outcomes = [
+            self.pair(maps[0], ref, mask, bound) for ref, mask in zip(maps[1:], target_masks(item), strict=True)
+        ]
+        values = [outcome.value for outcome in outcomes if outcome.value is not None]
+        if len(values) < len(outcomes):
+            return next(outcome for outcome in outcomes if outcome.value is None)
+        return Outcome.scored(bound.card.scale * math.fsum(values) / len(values), weight=len(values))
+
+
+def as_grid(features: Array) -> Array:
+    """[H, W, C] as it is; [N, C] in row order as the square [H, H, C]. Raises UsageError for any other shape."""
+    side = math.isqrt(len(features))
+    if features.ndim == 3:
+        return features
+    if features.ndim != 2 or side * side != len(features):
+        raise UsageError(f"wanted features [H, W, C], or [N, C] of a square grid, found {list(features.shape)}")
+    return features.reshape(side, side, -1)
+
+
+def no_cell(grid: tuple[int, int]) -> Outcome:
+    """The outcome for a mask that covers no cell by more than half."""
+    return Outcome(State.EMPTY_MASK, reason=f"the mask covers no cell of {grid[0]} x {grid[1]} by more than half")

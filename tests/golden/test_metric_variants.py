@@ -1,0 +1,200 @@
+"""Every variant of the first-party metrics against its source's computation, within the tolerance that its card states.
+
+Weights are small and come in the published format, at the published input sizes; pictures are of odd shapes, so that
+the variants' roundings, crops and resizes tell.
+"""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from evalkit.engine.backbones import Backbones
+from evalkit.features.cache import FeatureCache
+from evalkit.features.pictures import Pictures
+from evalkit.features.service import FeatureService, Missing
+from evalkit.features.spec import ImageContent
+from evalkit.media import decode_image, write_image
+from evalkit.metrics.base import Bound, Item, Metric
+from evalkit.nouns import Case
+from evalkit.registry import METRICS, entries, load
+from tests import official, tiny_weights
+from tests.golden.metric_references import REFERENCES, Shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from evalkit.features.extractor import Extractor
+    from evalkit.features.spec import ExtractorSpec
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # dreamsim, lpips and peft warn of their own deprecations
+
+FIRST_PARTY = [
+    name for name, entry in entries(METRICS).items() if entry.dist is not None and entry.dist.name == "evalkit"
+]
+COMPARED = [name for name in FIRST_PARTY if "target_masks" not in load(METRICS, name).card.needs]
+"""Those of pictures and prompts; what is measured inside masks is compared in `test_reference_numbers.py`."""
+VARIANTS = [(name, variant) for name in COMPARED for variant in load(METRICS, name).card.variants]
+TRUNCATING = [
+    (n, v)
+    for n, v in VARIANTS
+    if load(METRICS, n).card.variants[v].extractor.text in ("hf_truncate", "openai_truncate")
+]
+DREAMSIM = ("ensemble", "dino_vitb16", "dinov2_vitb14", "clip_vitb32", "open_clip_vitb32")
+WRITERS: dict[str, Callable[[Path], Path]] = {
+    "openai/clip-vit-base-patch32": partial(tiny_weights.write_published_clip, patch=32),
+    "openai/clip-vit-large-patch14": partial(tiny_weights.write_published_clip, patch=14),
+    "facebook/dino-vits16": partial(tiny_weights.write_dino, side=224, patch=16),
+    "facebook/dino-vits8": partial(tiny_weights.write_dino, side=224, patch=8),
+    "facebook/dinov2-small": partial(tiny_weights.write_dinov2, trained=518, side=224, patch=14),
+    "facebook/dinov2-base": partial(tiny_weights.write_dinov2, trained=518, side=224, patch=14, layers=3),
+    **{f"dreamsim/{kind}": partial(tiny_weights.write_dreamsim, kind=kind) for kind in DREAMSIM},
+    "lpips/alex": lambda folder: tiny_weights.write_trunk(folder, *official.LPIPS_TRUNKS["alex"]),
+    "lpips/vgg": lambda folder: tiny_weights.write_trunk(folder, *official.LPIPS_TRUNKS["vgg"]),
+}
+SIZES = ((300, 406), (455, 300), (227, 224), (64, 91), (500, 750))
+"""Height and width; at a shorter side of 224 the first two are cropped one pixel apart by the two roundings in use."""
+UNWASHED = (
+    "A photo of a  blue teapot &amp; cup, in the caf\u00e9\N{RIGHT SINGLE QUOTATION MARK}s "
+    "\N{LEFT DOUBLE QUOTATION MARK}window\N{RIGHT DOUBLE QUOTATION MARK}!"
+)
+"""A prompt that the `clip` package cleans before it is tokenised."""
+ROWS = 3
+"""Of a forward pass, as many as there are pairs: at the eight of a run VGG would take most of the time."""
+
+
+class Scene(NamedTuple):
+    """The folder of published weights, what is shown, and the service that gives features of it."""
+
+    weights: Path
+    shown: tuple[Shown, ...]
+    service: FeatureService
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("variants")
+    pictures = [root / f"{n}.png" for n in range(len(SIZES))]
+    draw(pictures)
+    shown = (
+        Shown(
+            pictures[0],
+            (pictures[2], pictures[3]),
+            UNWASHED,
+        ),
+        Shown(pictures[1], (pictures[4],), "grey stone at night"),
+    )
+    backbones = Backbones(device="cpu")
+
+    def load_small(spec: ExtractorSpec) -> Extractor:
+        extractor = backbones.load(spec)
+        extractor.forward_batch = ROWS
+        return extractor
+
+    service = FeatureService(FeatureCache(None), Pictures(), fingerprint=backbones.fingerprint, load=load_small)
+    yield Scene(root / "weights", shown, service)
+    service.close()
+
+
+def draw(pictures: Sequence[Path]) -> None:
+    """Blocks of colour under noise, of the sizes above."""
+    rng = np.random.default_rng(11)
+    for path, (height, width) in zip(pictures, SIZES, strict=True):
+        blocks = np.kron(rng.integers(0, 200, (9, 7, 3)), np.ones((height // 9 + 1, width // 7 + 1, 1)))
+        noisy = blocks[:height, :width] + rng.integers(0, 56, (height, width, 3))
+        write_image(path, noisy.astype(np.uint8))
+
+
+@pytest.fixture(autouse=True)
+def _at_hand(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVALKIT_WEIGHTS", str(scene.weights))
+
+
+def item(n: int, shown: Shown) -> Item:
+    case = Case(
+        case_id=f"s.p{n}", prompt=shown.prompt, subjects=("s",), references=(), targets=(), category="c", prompt_index=n
+    )
+    sample, *targets = (ImageContent(decode_image(path).sha256, path) for path in (shown.sample, *shown.targets))
+    return Item(case, 0, sample, tuple(targets))
+
+
+def bound_of(name: str, variant: str) -> Bound:
+    card = load(METRICS, name).card.variant(variant)
+    return Bound(variant, card, card.extractor)
+
+
+def write_weights(scene: Scene, name: str, variant: str) -> None:
+    """The small weights of a variant's backbone, where they are not yet."""
+    model = bound_of(name, variant).extractor.model
+    folder = scene.weights / model.replace("/", "--")
+    if not folder.is_dir():
+        WRITERS[model](folder)
+
+
+def ours(scene: Scene, name: str, variant: str, shown: Sequence[Shown]) -> list[float | None]:
+    """The values as a run gets them."""
+    metric: Metric = load(METRICS, name)
+    bound, items = bound_of(name, variant), [item(n, one) for n, one in enumerate(shown)]
+    asked = [metric.requests(one, bound) for one in items]
+    found = scene.service.features(request for requests in asked for request in requests)
+    assert [answer.reason for answer in found.values() if isinstance(answer, Missing)] == []
+    features: list[list[Any]] = [[found[request] for request in requests] for requests in asked]
+    return [outcome.value for outcome in metric.score(items, bound, features)]
+
+
+@cache
+@torch.inference_mode()
+def theirs(weights: Path, name: str, variant: str, shown: Shown) -> float:
+    return REFERENCES[name, variant](weights, shown)
+
+
+def check(scene: Scene, name: str, variant: str, shown: Sequence[Shown]) -> None:
+    """Asserts that every value is within the card's tolerance of the reference's."""
+    write_weights(scene, name, variant)
+    tolerance = bound_of(name, variant).card.tolerance
+    expected = [theirs(scene.weights, name, variant, one) for one in shown]
+    assert ours(scene, name, variant, shown) == [pytest.approx(value, abs=tolerance, rel=0) for value in expected]
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_a_variant_has_a_reference(name: str, variant: str) -> None:
+    assert (name, variant) in REFERENCES, f"compute {name} {variant} as its source does, in metric_references.py"
+    model = bound_of(name, variant).extractor.model
+    assert model in WRITERS, f"write small weights of {model}, in tiny_weights.py"
+
+
+def test_no_reference_is_of_a_variant_that_is_gone() -> None:
+    assert set(REFERENCES) <= set(VARIANTS)
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_a_variant_is_within_its_tolerance(name: str, variant: str, scene: Scene) -> None:
+    check(scene, name, variant, scene.shown)
+
+
+@pytest.mark.parametrize(("name", "variant"), TRUNCATING)
+def test_a_long_prompt_is_cut_as_the_source_cuts_it(name: str, variant: str, scene: Scene) -> None:
+    check(scene, name, variant, [scene.shown[0]._replace(prompt="a red dog on the beach in the snow, " * 12)])
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_pictures_and_prompts_tell_variants_apart(name: str, scene: Scene) -> None:
+    """A variant that were computed as another one of its metric would leave its tolerance."""
+    cards = load(METRICS, name).card.variants
+    for one, other in combinations(cards, 2):
+        a, b = cards[one], cards[other]
+        if (a.extractor, a.params) == (b.extractor, b.params):
+            assert a.scale != b.scale, f"{one} and {other} are one computation"
+            continue
+        write_weights(scene, name, one)
+        write_weights(scene, name, other)
+        pairs = [[theirs(scene.weights, name, variant, s) for variant in (one, other)] for s in scene.shown]
+        apart = max(abs(x / a.scale - y / b.scale) for x, y in pairs)
+        assert apart > max(a.tolerance / a.scale, b.tolerance / b.scale), f"{one} and {other} agree"
