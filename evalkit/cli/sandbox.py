@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from evalkit.errors import DataError, UsageError
+from evalkit.registry import unknown
 
 app = typer.Typer(
     help="The embedded world: draw it, train its models.", invoke_without_command=True, rich_markup_mode=None
 )
+GROUPS = ("readers", "kontext")
 NewFolder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where it goes; must not exist yet.")]
 
 
@@ -37,12 +39,16 @@ def draw(out: NewFolder) -> int:
 @app.command("train")
 def train(
     out: NewFolder,
+    model: Annotated[
+        str, typer.Option("--model", metavar="readers|kontext", help="What reads pictures, or the generator.")
+    ] = "readers",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the weights and the batches.")] = 0,
     minutes: Annotated[
-        float | None, typer.Option("--minutes", min=0.1, help="For each model; 12 if not given.")
+        float | None, typer.Option("--minutes", min=0.1, help="For each reader, 12 if not given; for the generator.")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option("--steps", min=1, help="For each model, instead of minutes: repeatable.")
+        int | None,
+        typer.Option("--steps", min=1, help="Instead of minutes: repeatable. The generator's default is 14000."),
     ] = None,
     start: Annotated[
         Path | None, typer.Option("--start", metavar="DIR", help="Weights trained before, to go on from.")
@@ -53,26 +59,42 @@ def train(
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that render.")] = 1,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads that train.")] = 1,
 ) -> int:
-    """Train the embedded CLIP, DINO, LPIPS and Mind-the-Glitch models on the world and print the card with what they can do."""
+    """Train embedded models on the world and print the card with what they can do.
+
+    `readers` are CLIP, DINO, LPIPS and Mind-the-Glitch; `kontext` is the small FLUX.1-Kontext that methods build on.
+    """
     import yaml
 
     from evalkit.paths import cache_root
     from evalkit.sandbox.training.loop import Budget
     from evalkit.sandbox.training.run import DEFAULT_BUDGET, MODELS, train_all
 
+    if model not in GROUPS:
+        raise UsageError(unknown("group of models", model, list(GROUPS), "evalkit sandbox train --help"))
     if minutes is not None and steps is not None:
         raise UsageError(f"wanted --minutes or --steps, found both ({minutes:g} and {steps}); leave one out")
     _refuse_existing(out)
-    asked = Budget(minutes=minutes, steps=steps) if minutes is not None or steps is not None else DEFAULT_BUDGET
+    asked = Budget(minutes=minutes, steps=steps) if minutes is not None or steps is not None else None
+    place, told = work or cache_root() / "sandbox-training", _tell if sys.stderr.isatty() else None
+    if model == "kontext":
+        from evalkit.sandbox.training.kontext import train_from_world
+
+        if start is not None:
+            raise UsageError("wanted no --start beside --model kontext, which starts from nothing; leave it out")
+        card = train_from_world(
+            out, seed=seed, work=place, budget=asked, workers=workers, threads=threads, progress=told
+        )
+        print(yaml.safe_dump(card, sort_keys=False).rstrip())
+        return 0
     card = train_all(
         out,
         seed=seed,
         start=start,
-        work=work or cache_root() / "sandbox-training",
-        budgets=dict.fromkeys(MODELS, asked),
+        work=place,
+        budgets=dict.fromkeys(MODELS, asked or DEFAULT_BUDGET),
         workers=workers,
         threads=threads,
-        progress=_tell if sys.stderr.isatty() else None,
+        progress=told,
     )
     print(yaml.safe_dump(card, sort_keys=False).rstrip())
     return 0

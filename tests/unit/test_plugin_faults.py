@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evalkit import registry
-from evalkit.engine import run, setting
+from evalkit.engine import setting
 from evalkit.engine.run import generate_only
 from evalkit.engine.setting import Request, prepare
 from evalkit.errors import DataError, MethodError, PluginError, ProblemsError
+from evalkit.methods import find
 from evalkit.registry import BENCHMARKS, METHODS
 from tests.fakes import FakeMethod, benchmark_spec, tiny_benchmark
 
@@ -57,7 +58,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ti
     def registered(change: Callable[[Loaded], Loaded] = lambda loaded: loaded, method: Any = None) -> Tiny:
         things: dict[tuple[str, str], Any] = {(METHODS, "fake"): method}
         tiny = things[BENCHMARKS, "tiny"] = Tiny(tmp_path / "data", change)
-        for module in (setting, run):
+        for module in (setting, find):
             monkeypatch.setattr(
                 module, "load", lambda group, name: things.get((group, name)) or registry.load(group, name)
             )

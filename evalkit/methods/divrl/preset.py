@@ -23,7 +23,7 @@ ABLATIONS: Mapping[str, tuple[RewardKind, ...]] = MappingProxyType(
     {"none": (), "nssm_only": ("nssm",), "vsm_only": ("vsm",), "linear": ("linear",)}
 )
 """Rewards of the single stage that an ablation trains as long as all stages together; none for the method itself."""
-FEATURES = MappingProxyType({"mtg": {}, "dinov2": {"nssm": "dino_nssm@divrl", "vsm": "sdino@divrl"}})
+FEATURES = MappingProxyType({"mtg": {}, "dinov2": {"nssm": "dino_nssm@divrl", "vsm": "sdino@divrl_unmasked"}})
 """What replaces a preset's metrics: appendix C computes both rewards on DINOv2."""
 
 

@@ -28,8 +28,8 @@ def gated(nssm: Tensor, vsm: Tensor, *, threshold: float = 0.5, weight: float = 
 
     Example:
         >>> import torch
-        >>> gated(torch.tensor([0.4, 0.4]), torch.tensor([0.7, 0.3])).tolist()
-        [0.4000000059604645, 0.19999998807907104]
+        >>> gated(torch.tensor([0.5, 0.5]), torch.tensor([0.75, 0.25])).tolist()
+        [0.5, 0.1875]
     """
     return nssm - weight * (threshold - vsm).clamp(min=0) ** 2
 

@@ -22,7 +22,7 @@ from evalkit.sandbox.kontext.assemble import (
 )
 from evalkit.sandbox.kontext.evaluate import WEIGHTS, evaluate
 from evalkit.sandbox.kontext.flow import Batches, Tensors, flow_loss, guided_loss, packed_latents
-from evalkit.sandbox.kontext.pairs import PairPlan, PairSet
+from evalkit.sandbox.kontext.pairs import PairPlan, PairSet, render_pairs
 from evalkit.sandbox.kontext.sample import GUIDANCE, STEPS
 from evalkit.sandbox.kontext.vae import decoder_loss, fit_patch_vae
 from evalkit.sandbox.training.data import Progress
@@ -40,6 +40,8 @@ FLOW_PEAK, GUIDED_PEAK, DECODER_PEAK = 2e-3, 4e-4, 2e-3
 SHARES = {"decoder": 0.28, "flow": 0.64, "guided": 0.08}
 """Of the budget, in this order."""
 VAE_PICTURES = 1500
+BUDGET = Budget(steps=14_000)
+"""About 80 minutes on one idle core."""
 CARD = "card.yaml"
 
 
@@ -149,6 +151,24 @@ def train_decoder(vae: Any, data: PairSet, *, seed: int, budget: Budget, progres
         name="kontext decoder",
         progress=progress,
     )
+
+
+def train_from_world(
+    out: Path, *, seed: int, work: Path, budget: Budget | None = None, workers: int = 1, threads: int = 1,
+    progress: Progress | None = None, pairs: PairPlan = TRAIN_PAIRS,
+) -> dict[str, Any]:  # fmt: skip
+    """Render the pairs under `work`, train the small Kontext into `out`, and write its card; `BUDGET` where none is given.
+
+    Returns:
+        The card.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    data = render_pairs(work / "pairs", pairs, workers=workers, progress=progress)
+    trained = train_kontext(out, data, seed=seed, budget=budget or BUDGET, progress=progress)
+    stages = {name: [{"seed": seed, "threads": threads, **asdict(done)}] for name, done in trained.items()}
+    return write_kontext_card(out, stages, train=pairs)
 
 
 def write_kontext_card(
