@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit import media
 from evalkit.errors import DataError, MediaError
 from evalkit.metrics.base import Item, Unscorable
 from evalkit.nouns import State
@@ -27,6 +26,8 @@ def decode_mask(path: Path) -> Mask:
 
     Raises: MediaError, DataError, as `evalkit.media.decode_mask`.
     """
+    from evalkit import media
+
     try:
         stat = path.stat()
     except OSError:
@@ -36,6 +37,8 @@ def decode_mask(path: Path) -> Mask:
 
 @lru_cache(maxsize=KEPT)
 def _decoded(path: Path, _size: int, _mtime_ns: int) -> Mask:
+    from evalkit import media  # numpy and Pillow, which listing the metrics does not need
+
     mask = media.decode_mask(path)
     mask.setflags(write=False)
     return mask

@@ -118,7 +118,7 @@ class VisualSemanticMatching(PatchMeasure):
         if not inside.any():
             return no_cell(grid)
         (sem_gen, vis_gen), (sem_ref, vis_ref) = (
-            [torch.from_numpy(array).permute(2, 0, 1)[None] for array in maps] for maps in (gen, ref)
+            [torch.tensor(array).permute(2, 0, 1)[None] for array in maps] for maps in (gen, ref)
         )
         everywhere = torch.ones_like(inside)
         found = vsm(sem_gen, sem_ref, vis_gen, vis_ref, everywhere, inside, **bound.card.params)

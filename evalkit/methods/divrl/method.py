@@ -10,11 +10,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.errors import DataError, MethodError
+from evalkit.errors import DataError, MethodError, UsageError
 from evalkit.methods import flux_kontext
 from evalkit.methods.base import Context, Job, Made, Method, MethodInfo, TrainOrder
-from evalkit.methods.divrl.preset import ABLATIONS, FEATURES, Preset, preset, presets
+from evalkit.methods.divrl.preset import ABLATIONS, FEATURES, Preset, preset, presets, whole_number
 from evalkit.paths import cache_root
+from evalkit.registry import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,6 +50,7 @@ class DivRL(Method):
             "ablation": f"what a single stage is rewarded for instead: {', '.join(ABLATIONS)}",
             "features": f"what the rewards are computed on: {', '.join(FEATURES)}",
             "epochs": "epochs a stage",
+            "seed": "of the training; 0 if not given",
             "share": "w of the ablation linear: w VSM + (1 - w) nSSM",
             "stage": f"which published adapter generates: {', '.join(STAGES)}",
         },
@@ -67,10 +69,8 @@ class DivRL(Method):
         super().configured(options)
         made = DivRL(options)
         made.preset_of("sandbox")
+        whole_number(options, "seed", 0, 0)
         if options.get("stage", STAGES[0]) not in STAGES:
-            from evalkit.errors import UsageError
-            from evalkit.registry import unknown
-
             raise UsageError(unknown("stage", options["stage"], list(STAGES), "evalkit describe method divrl"))
         return made
 
@@ -96,6 +96,7 @@ class DivRL(Method):
         from evalkit.methods.divrl.train import train_stages
 
         told = self.preset_of(context.profile)
+        order = order._replace(seed=whole_number(self._options, "seed", 0, order.seed))
         if context.profile == "sandbox":
             from evalkit.methods.divrl.world import world_lessons
             from evalkit.sandbox.kontext.assemble import load

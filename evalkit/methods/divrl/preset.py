@@ -74,7 +74,7 @@ class Preset(Noun):
         changed: dict[str, Any] = dict(FEATURES[features])
         trainer = self.trainer
         if "epochs" in options:
-            trainer = trainer.model_copy(update={"epochs": _number(options, "epochs")})
+            trainer = trainer.model_copy(update={"epochs": whole_number(options, "epochs", 1, trainer.epochs)})
         if rewards := ABLATIONS[ablation]:
             changed["stages"] = tuple(Stage(name=f"{ablation}", reward=reward) for reward in rewards)
             trainer = trainer.model_copy(update={"epochs": trainer.epochs * len(self.stages)})
@@ -107,13 +107,14 @@ def _one(options: Mapping[str, str], name: str, known: list[str], default: str) 
     return value
 
 
-def _number(options: Mapping[str, str], name: str) -> int:
+def whole_number(options: Mapping[str, str], name: str, least: int, default: int) -> int:
+    """The option as a number of `least` to 100000, `default` where it was not given. Raises UsageError."""
     try:
-        value = int(options[name])
+        value = int(options.get(name, default))
     except ValueError:
         value = -1
-    if not 1 <= value <= 100_000:
-        raise UsageError(f"wanted {name} from 1 to 100000, found {options[name]!r}; give a whole number")
+    if not least <= value <= 100_000:
+        raise UsageError(f"wanted {name} from {least} to 100000, found {options[name]!r}; give a whole number")
     return value
 
 
