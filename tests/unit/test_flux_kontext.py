@@ -18,8 +18,6 @@ from evalkit.nouns import Profile
 from evalkit.sandbox.kontext import assemble
 from tests.fakes import tiny_benchmark
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def benchmark(tmp_path: Path) -> Loaded:
@@ -72,19 +70,21 @@ def test_one_picture_a_job_in_any_order(benchmark: Loaded, monkeypatch: pytest.M
     from evalkit.sandbox.kontext import sample
 
     monkeypatch.setattr(sample.sample, "__kwdefaults__", {"steps": 2, "guidance": 2.5})
-    forth = {made.job: made.pixels for made in FLUX_KONTEXT.make(jobs(benchmark), context(benchmark))}
-    back = {made.job: made.pixels for made in FLUX_KONTEXT.make(jobs(benchmark)[::-1], context(benchmark))}
-    assert set(forth) == set(jobs(benchmark))
-    for job, pixels in forth.items():
+    forth, back = (
+        {made.job.case.case_id: made.pixels for made in FLUX_KONTEXT.make(order, context(benchmark))}
+        for order in (jobs(benchmark), jobs(benchmark)[::-1])
+    )
+    assert set(forth) == {job.case.case_id for job in jobs(benchmark)}
+    for case_id, pixels in forth.items():
         assert pixels is not None
         assert pixels.shape == (96, 96, 3)
         assert pixels.dtype == np.uint8
-        assert np.array_equal(pixels, np.asarray(back[job]))
+        assert np.array_equal(pixels, np.asarray(back[case_id]))
 
 
 def test_nothing_is_loaded_for_no_jobs(benchmark: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assemble, "load", lambda: pytest.fail("loaded"))
-    monkeypatch.setattr(flux_kontext, "_pipeline", lambda _folder: pytest.fail("loaded"))
+    monkeypatch.setattr(flux_kontext, "published_pipeline", lambda: pytest.fail("loaded"))
     assert list(FLUX_KONTEXT.make([], context(benchmark))) == []
     assert list(FLUX_KONTEXT.make([], context(benchmark, "paper"))) == []
 
@@ -93,7 +93,7 @@ def test_nothing_is_loaded_for_no_jobs(benchmark: Loaded, monkeypatch: pytest.Mo
 
 
 def test_missing_weights_and_device_are_told_in_a_line_each(benchmark: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flux_kontext, "_cuda_gib", lambda: 0.0)
+    monkeypatch.setattr(flux_kontext, "cuda_gib", lambda: 0.0)
     weights, device = FLUX_KONTEXT.check(context(benchmark, "paper"))
     assert weights == (
         "wanted the weights of 'black-forest-labs/FLUX.1-Kontext-dev' (about 34 GB, licence FLUX.1 [dev] Non-Commercial License, "
@@ -108,16 +108,16 @@ def test_missing_weights_and_device_are_told_in_a_line_each(benchmark: Loaded, m
 
 
 def test_a_small_device_is_told_with_its_memory(benchmark: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flux_kontext, "_cuda_gib", lambda: 23.65)
+    monkeypatch.setattr(flux_kontext, "cuda_gib", lambda: 23.65)
     assert "found one with 23.6 GiB; run" in FLUX_KONTEXT.check(context(benchmark, "paper"))[1]
-    monkeypatch.setattr(flux_kontext, "_cuda_gib", lambda: 31.0)
+    monkeypatch.setattr(flux_kontext, "cuda_gib", lambda: 31.0)
     assert len(FLUX_KONTEXT.check(context(benchmark, "paper"))) == 1
 
 
 def test_weights_are_found_below_the_named_folder(
     benchmark: Loaded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(flux_kontext, "_cuda_gib", lambda: 80.0)
+    monkeypatch.setattr(flux_kontext, "cuda_gib", lambda: 80.0)
     monkeypatch.setenv("EVALKIT_WEIGHTS", str(tmp_path))
     folder = tmp_path / HUB.replace("/", "--")
     assert f"found none complete in EVALKIT_WEIGHTS ({folder}), " in FLUX_KONTEXT.check(context(benchmark, "paper"))[0]
@@ -147,7 +147,7 @@ class _Told:
 
 def test_the_published_pipeline_is_called_with_its_defaults(benchmark: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = _Told()
-    monkeypatch.setattr(flux_kontext, "_pipeline", lambda _folder: pipeline)
+    monkeypatch.setattr(flux_kontext, "published_pipeline", lambda: pipeline)
     asked = jobs(benchmark)
     made = list(FLUX_KONTEXT.make(asked, context(benchmark, "paper")))
     assert [one.job for one in made] == asked

@@ -112,7 +112,9 @@ def load(folder: Path = SHIPPED) -> Any:
     import torch
     from diffusers import FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
     from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # a bar for each of four small files
     if problems := lacking(folder):
         raise WeightsError(problems[0])
     options = {"local_files_only": True}
