@@ -38,7 +38,8 @@ def write(folder, seed):
         while True:
             base = dict(seed=seed, metric="m", signature="s", inputs="i", state="scored", value=seed / 7)
             store.append([Score(case_id=f"c{{n}}", **base) for n in range({_ROWS})])
-            print(seed, flush=True)
+            sys.stdout.write(f"{{seed}}\\n")  # in one piece: a line cut in two by the kill would run into the next
+            sys.stdout.flush()
             seed += 1
 
 for line in sys.stdin:
@@ -68,7 +69,11 @@ def _appended_until_killed(writers: subprocess.Popen[str], start: int, seconds: 
     first = writers.stdout.readline()
     time.sleep(seconds)
     os.kill(pid, signal.SIGKILL)
-    return [int(line) for line in (first, *iter(writers.stdout.readline, "dead\n"))]
+    lines = [first]
+    while not lines[-1].endswith("dead\n"):
+        lines.append(writers.stdout.readline())
+        assert lines[-1], "the process that forks the writers has ended"
+    return [int(line) for line in lines[:-1]]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the writers are forked, and kill -9 is POSIX's")
