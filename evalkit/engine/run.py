@@ -131,7 +131,8 @@ def _make(method: Method, setting: Setting, run: RunFolder) -> None:
     context = Context(setting.benchmark, setting.profile.profile, run.path / "logs" / method.info.name)
     if setting.request.train:
         order = TrainOrder(run.path / "train", setting.request.train_data, seed=setting.seeds[0])
-        checkpoint = method.train(order, context)
+        with blamed(f"the method {method.info.name!r}, in its training,"):
+            checkpoint = method.train(order, context)
         run.update_record(method_weights={p.name: sha256_file(p) for p in _weight_files(checkpoint)})
         context = replace(context, checkpoint=checkpoint)
     generate(method, context, run, setting.expected, setting.case_sha256)

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evalkit.engine.contract import broken, checked, checked_requests
 from evalkit.features.service import Missing
-from evalkit.features.spec import FeatureRequest, ImageContent
+from evalkit.features.spec import ImageContent
 from evalkit.metrics.base import Item, Outcome, Unscorable
 from evalkit.nouns import Score, State, digest
 from evalkit.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from evalkit.engine.columns import Column
     from evalkit.engine.targets import Targets
     from evalkit.features.service import FeatureService, FeatureView
+    from evalkit.features.spec import FeatureRequest
     from evalkit.nouns import Case, Sample
     from evalkit.runs.folder import RunFolder
 
 CHUNK = 64
 """Samples scored together: one append to the store, and the bound on memory."""
-
-
-RANGE_ROOM = 1e-4
-"""How far a value may lie outside its card's range, before the variant's scale: arithmetic in half precision rounds."""
 
 
 @dataclass(frozen=True)
@@ -140,11 +137,11 @@ class Scorer:
         if isinstance(item, Outcome):
             return _Work(column, case, seed, inputs, None, (), item)
         try:
-            requests = _checked_requests(column.metric.requests(item, column.bound))
+            requests = checked_requests(column.metric.requests(item, column.bound))
         except Unscorable as why:
             return _Work(column, case, seed, inputs, item, (), Outcome(why.state, reason=why.reason))
         except Exception as error:  # a plugin's code: see `_measured`
-            return _Work(column, case, seed, inputs, item, (), _broken(error))
+            return _Work(column, case, seed, inputs, item, (), broken(error))
         return _Work(column, case, seed, inputs, item, requests, None)
 
     def _scored(self, work: Sequence[_Work]) -> list[Score]:
@@ -206,54 +203,15 @@ def _measured(work: Sequence[_Work], view: FeatureView) -> list[Outcome]:
     items = [one.item for one in work if one.item is not None]
     features = [[array for r in one.requests if not isinstance(array := view[r], Missing)] for one in work]
     try:
-        outcomes = [_checked(outcome, column) for outcome in column.metric.score(items, column.bound, features)]
+        outcomes = [checked(outcome, column) for outcome in column.metric.score(items, column.bound, features)]
     except Exception as error:  # a plugin's code: its failure is a state of its scores, not the end of the run
         if len(work) > 1:
             return [outcome for one in work for outcome in _measured([one], view)]
-        return [_broken(error)]
+        return [broken(error)]
     if len(outcomes) != len(items):
         reason = f"{column.choice.metric} gave {len(outcomes)} outcomes for {len(items)} items"
         return [Outcome(State.METRIC_ERROR, reason=reason)] * len(items)
     return outcomes
-
-
-def _broken(error: Exception) -> Outcome:
-    return Outcome(State.METRIC_ERROR, reason=f"{type(error).__name__}: {error}")
-
-
-def _checked_requests(requests: Iterable[object]) -> tuple[FeatureRequest, ...]:
-    """What the metric asks for, where it keeps the contract. Raises TypeError where it does not."""
-    checked = []
-    for request in requests:
-        if not isinstance(request, FeatureRequest):
-            raise TypeError(f"wanted FeatureRequests from the metric, found {request!r:.80}")
-        checked.append(request)
-    return tuple(checked)
-
-
-def _checked(outcome: object, column: Column) -> Outcome:
-    """The outcome where it keeps the contract. Raises TypeError or ValueError where it does not."""
-    if not (
-        isinstance(outcome, Outcome) and isinstance(outcome.state, State) and isinstance(outcome.reason, str | None)
-    ):
-        raise TypeError(f"wanted an Outcome from the metric, found {outcome!r:.80}")
-    if (outcome.state is State.SCORED) != (outcome.value is not None and math.isfinite(outcome.value)):
-        raise ValueError(f"wanted a finite value with state 'scored' and with no other, found {outcome!r:.80}")
-    if not (outcome.weight > 0 and math.isfinite(outcome.weight)):
-        raise ValueError(f"wanted a positive, finite weight, found {outcome.weight!r}")
-    if outcome.value is not None:
-        _check_range(outcome.value, column)
-    return outcome
-
-
-def _check_range(value: float, column: Column) -> None:
-    """Raises ValueError where the value lies outside the card's range, with room for rounding."""
-    scale = column.bound.card.scale
-    low, high = column.metric.card.range
-    room = RANGE_ROOM * scale
-    if value < scale * low - room or (high is not None and value > scale * high + room):
-        top = "no upper bound" if high is None else f"{scale * high:g}"
-        raise ValueError(f"wanted a value within the card's range ({scale * low:g} to {top}), found {value!r}")
 
 
 def _score(one: _Work, outcome: Outcome) -> Score:

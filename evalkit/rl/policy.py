@@ -58,8 +58,3 @@ class FlowPolicy(Protocol[Item_contra]):
 def rows(condition: Condition, index: Tensor) -> dict[str, Tensor]:
     """The conditions of the samples at `index`."""
     return {name: values[index.to(values.device)] for name, values in condition.items()}
-
-
-def repeated(condition: Condition, times: int) -> dict[str, Tensor]:
-    """Each row `times` over, in a row."""
-    return {name: values.repeat_interleave(times, dim=0) for name, values in condition.items()}

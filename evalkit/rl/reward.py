@@ -80,6 +80,14 @@ class MetricScores:
             FeatureCache(None), self.pictures, fingerprint=self._fingerprint, load=self._load, threads=1
         )
 
+    @property
+    def identity(self) -> list[str]:
+        """What the scores are computed by, for checkpoints: metric, version and backbone of each."""
+        return [
+            f"{name} {metric.card.version} {self._fingerprints[bound.extractor]}"
+            for name, (metric, bound) in self._metrics.items()
+        ]
+
     def close(self) -> None:
         """Stops the loader threads."""
         self._service.close()

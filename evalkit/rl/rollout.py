@@ -11,7 +11,7 @@ is seeded by sample and step instead of drawn from one stream.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import UsageError
@@ -68,6 +68,21 @@ class Trajectory:
     sigmas: tuple[float, ...]
     ended: Tensor
     """[B] integers: after which step a sample was ended, -1 where it went all the way."""
+
+    def rows(self, index: Tensor) -> Trajectory:
+        """Those of the samples at `index`."""
+        kept = {name: getattr(self, name)[index] for name in _BY_SAMPLE}
+        return replace(self, **kept)
+
+
+_BY_SAMPLE = ("states", "log_prob", "final", "ended")
+
+
+def joined(parts: Sequence[Trajectory]) -> Trajectory:
+    """Trajectories of one plan after one another."""
+    import torch
+
+    return replace(parts[0], **{name: torch.cat([getattr(part, name) for part in parts]) for name in _BY_SAMPLE})
 
 
 def noise_generator(seed: int, step: int) -> torch.Generator:

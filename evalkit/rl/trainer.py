@@ -9,8 +9,6 @@ sample without a reward takes part (there it scores 0); groups and seeds are dra
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import time
 from collections import Counter
@@ -22,9 +20,10 @@ from evalkit.nouns.base import digest
 from evalkit.progress import progress, warn
 from evalkit.rl.advantage import group_advantage
 from evalkit.rl.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
+from evalkit.rl.curves import mean, read_table, spread, table
 from evalkit.rl.ema import Ema
 from evalkit.rl.policy import rows
-from evalkit.rl.rollout import Plan, Trajectory, noise_generator, rollout
+from evalkit.rl.rollout import Plan, Trajectory, joined, noise_generator, rollout
 from evalkit.rl.update import Update, update
 from evalkit.rl.workers import Workers
 
@@ -87,7 +86,7 @@ class Trainer(Generic[I]):
         self._ema = Ema(self.parameters, every=settings.ema_every)
         self._epoch, self._updates = 0, 0
         self.curves: list[dict[str, Any]] = []
-        self.times: list[dict[str, float]] = []
+        self.times: list[dict[str, Any]] = []
 
     def run(self) -> Path:
         """Trains to the end, going on from the newest checkpoint in the folder; its average is what is saved.
@@ -155,7 +154,7 @@ class Trainer(Generic[I]):
             raise self._not_finite(f"a sample of epoch {self._epoch + 1}", spoilt)
         batch = Batch(
             {name: torch.cat([c[name] for c in conditions]) for name in conditions[0]},
-            _joined(trajectories),
+            joined(trajectories),
             torch.cat(totals),
             {name: torch.cat(values) for name, values in parts.items()},
             torch.tensor([p // s.group_size for p in mine]),
@@ -194,11 +193,12 @@ class Trainer(Generic[I]):
                 f"{self.title}: no sample of epoch {self._epoch + 1} has a reward to compare; nothing is learnt from it"
             )
         row: dict[str, Any] = {
-            "reward": _mean(rewards), "reward_std": _std(rewards), "missing": int((~there).sum()),
+            "reward": mean(rewards), "reward_std": spread(rewards), "missing": int((~there).sum()),
             "left_out": int((~takes_part).sum()),
         }  # fmt: skip
         for name, values in batch.parts.items():
-            row[name] = _mean(self.workers.gathered(values, count))
+            everyone = self.workers.gathered(values, count)
+            row |= {name: mean(everyone), f"{name}_missing": int((~torch.isfinite(everyone)).sum())}
         return advantages[self.workers.mine(count)], row
 
     def _moved(self, batch: Batch, advantages: Tensor) -> Update:
@@ -215,7 +215,7 @@ class Trainer(Generic[I]):
             if not everyone:
                 continue
             done = update(
-                self.policy, rows(batch.condition, chosen), _of(batch.trajectory, chosen), advantages[chosen], s,
+                self.policy, rows(batch.condition, chosen), batch.trajectory.rows(chosen), advantages[chosen], s,
                 samples=everyone,
             )  # fmt: skip
             if not math.isfinite(self.workers.total(done.loss)):
@@ -242,8 +242,8 @@ class Trainer(Generic[I]):
                 self.config,
                 digest(self.config),
             )
-            atomic_write_text(self.folder / CURVES, _table(self.curves))
-            atomic_write_text(self.folder / TIMES, _table(self.times))
+            atomic_write_text(self.folder / CURVES, table(self.curves))
+            atomic_write_text(self.folder / TIMES, table(self.times))
         self.workers.wait()
 
     def _resume(self) -> bool:
@@ -263,38 +263,5 @@ class Trainer(Generic[I]):
                 self._ema.values[name].copy_(found.ema[name])
         self._optimizer.load_state_dict(found.optimizer)
         self._epoch, self._updates, self.curves = found.epoch, found.updates, found.curves
+        self.times = [row for row in read_table(self.folder / TIMES) if int(row["epoch"]) <= found.epoch]
         return True
-
-
-def _of(trajectory: Trajectory, chosen: Tensor) -> Trajectory:
-    return Trajectory(
-        trajectory.states[chosen], trajectory.log_prob[chosen], trajectory.final[chosen], trajectory.steps,
-        trajectory.sigmas, trajectory.ended[chosen],
-    )  # fmt: skip
-
-
-def _joined(parts: Sequence[Trajectory]) -> Trajectory:
-    import torch
-
-    return Trajectory(
-        torch.cat([t.states for t in parts]), torch.cat([t.log_prob for t in parts]), torch.cat([t.final for t in parts]),
-        parts[0].steps, parts[0].sigmas, torch.cat([t.ended for t in parts]),
-    )  # fmt: skip
-
-
-def _mean(values: Tensor) -> float | None:
-    found = values[values.isfinite()]
-    return float(found.double().mean()) if len(found) else None
-
-
-def _std(values: Tensor) -> float | None:
-    found = values[values.isfinite()]
-    return float(found.double().std(correction=0)) if len(found) else None
-
-
-def _table(rows_: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows_ for key in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows_)
-    return text.getvalue()

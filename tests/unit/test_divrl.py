@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from evalkit.methods.divrl.method import DIVRL
 from evalkit.methods.divrl.policy import Item, KontextPolicy, with_adapter
 from evalkit.methods.divrl.preset import preset, presets
 from evalkit.methods.divrl.reward import gated
+from evalkit.methods.divrl.train import _identity, _item
 from evalkit.methods.divrl.world import world_lessons
-from evalkit.rl.reward import Rewards, Subject
+from evalkit.registry import METRICS, load, names
+from evalkit.rl.reward import MetricScores, Rewards, Subject
 from evalkit.rl.rollout import Plan, rollout
 from evalkit.rl.settings import Settings
 from evalkit.rl.trainer import Trainer
@@ -203,6 +206,48 @@ def test_an_option_that_there_is_not() -> None:
 def test_what_was_set_is_part_of_the_run(tmp_path: Path) -> None:
     assert DIVRL.config == {}
     assert DIVRL.configured({"epochs": "3", "ablation": "vsm_only"}).config == {"ablation": "vsm_only", "epochs": "3"}
+
+
+def test_a_training_option_without_training_is_refused_and_the_reverse(tmp_path: Path) -> None:
+    data = tiny_benchmark(tmp_path / "data")
+    told = DIVRL.configured({"epochs": "3", "seed": "1"}).check(Context(data, "sandbox", tmp_path))
+    assert "wanted options that do something, found epochs, seed; add --train, which they are for" in told
+    trained = Context(data, "sandbox", tmp_path, checkpoint=tmp_path)
+    assert DIVRL.configured({"epochs": "3"}).check(trained) == []
+    told = DIVRL.configured({"stage": "stage_1"}).check(trained)
+    assert told == ["wanted options that do something, found stage; leave out --train, which makes its own adapter"]
+
+
+@pytest.mark.parametrize(
+    ("options", "families"),
+    [
+        ({}, {"nssm", "vsm"}),
+        ({"stage": "stage_1"}, {"nssm", "vsm"}),
+        ({"epochs": "2"}, {"nssm", "vsm"}),
+        ({"ablation": "nssm_only"}, {"nssm"}),
+        ({"ablation": "vsm_only"}, {"vsm"}),
+        ({"ablation": "linear"}, {"nssm", "vsm"}),
+        ({"features": "dinov2"}, {"dino_nssm", "sdino"}),
+        ({"features": "dinov2", "ablation": "nssm_only"}, {"dino_nssm"}),
+    ],
+)
+def test_what_is_rewarded_is_what_is_declared(options: dict[str, str], families: set[str]) -> None:
+    method = DIVRL.configured(options)
+    assert set(method.info.rewards) == families
+    known = {load(METRICS, name).card.reward_family for name in names(METRICS)}
+    assert families <= known
+
+
+def test_training_data_are_known_by_their_pixels_and_masks(tmp_path: Path) -> None:
+    def identity(folder: Path, **changes: Any) -> str:
+        lesson(folder, **changes)
+        with closing(MetricScores(("mtg_nssm@paper_24",), "sandbox", device="cpu")) as scores:
+            return _identity([_item(one, scores, lambda pixels: pixels) for one in read_lessons(folder)])
+
+    first = identity(tmp_path / "a")
+    assert identity(tmp_path / "b") == first
+    assert identity(tmp_path / "c", picture=np.full((20, 30, 3), 91, np.uint8)) != first
+    assert identity(tmp_path / "d", mask=np.ones((20, 30), bool)) != first
 
 
 def test_published_weights_that_are_missing_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

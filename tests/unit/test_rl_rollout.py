@@ -9,7 +9,7 @@ import torch
 
 from evalkit.errors import UsageError
 from evalkit.rl.flow import sde_step
-from evalkit.rl.policy import repeated, rows
+from evalkit.rl.policy import rows
 from evalkit.rl.rollout import Plan, rollout
 from tests.unit.toy_policy import ToyItem, ToyPolicy
 
@@ -111,7 +111,3 @@ def test_a_sample_can_be_ended_early_and_its_neighbours_go_on(condition: Conditi
 def test_states_must_fit_the_seeds(condition: Condition) -> None:
     with pytest.raises(UsageError, match="wanted a state for each of 4 seeds, found 2"):
         rollout(ToyPolicy(), condition, SEEDS, PLAN, taken_up=(3, torch.zeros(2, 6)))
-
-
-def test_conditions_are_repeated_row_by_row(condition: Condition) -> None:
-    assert repeated(condition, 2)["goal"].flatten().tolist() == [0, 0, 1, 1, 2, 2, 3, 3]

@@ -125,6 +125,8 @@ def test_killed_in_a_rollout_it_goes_on_to_the_same_parameters(tmp_path: Path, l
     for name, parameter in whole.trainable().items():
         assert torch.equal(parameter, cut.trainable()[name]), name
     assert (tmp_path / "cut" / "curves.csv").read_bytes() == (tmp_path / "whole" / "curves.csv").read_bytes()
+    times = (tmp_path / "cut" / "times.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[0] for line in times] == ["epoch", "1", "2", "3", "4", "5", "6"]
 
 
 @pytest.mark.parametrize("call", [40, 120, 250])
@@ -161,7 +163,7 @@ def test_samples_without_a_reward_take_no_part_and_are_counted(tmp_path: Path) -
 
     trained(tmp_path, reward=sometimes, epochs=1)
     (row,) = curves(tmp_path)
-    assert int(row["missing"]) == 24 - len(seen) > 0
+    assert int(row["missing"]) == int(row["distance_missing"]) == 24 - len(seen) > 0
     assert float(row["reward"]) == pytest.approx(sum(seen) / len(seen), rel=1e-6)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from evalkit.engine import score as module
+from evalkit.engine.contract import checked
 from evalkit.engine.score import Scorer
 from evalkit.errors import DataError
 from evalkit.features.cache import FeatureCache
@@ -318,15 +318,15 @@ def test_an_outcome_that_breaks_the_contract_costs_only_itself(
 
 def test_a_value_outside_the_cards_range_is_an_error_of_its_score(tiny: World, metric: FakeMetric) -> None:
     outcomes = [Outcome.scored(value) for value in (-100.0, -100.0 - 1e-5, -101.0)]
-    assert [module._checked(outcome, column(metric)) for outcome in outcomes[:2]] == outcomes[:2]
+    assert [checked(outcome, column(metric)) for outcome in outcomes[:2]] == outcomes[:2]
     with pytest.raises(
         ValueError, match=r"^wanted a value within the card's range \(-100 to no upper bound\), found -101.0"
     ):
-        module._checked(outcomes[2], column(metric))
+        checked(outcomes[2], column(metric))
     percent = column(metric, variant="percent")
-    assert module._checked(Outcome.scored(-10_000.0), percent).value == -10_000.0
+    assert checked(Outcome.scored(-10_000.0), percent).value == -10_000.0
     with pytest.raises(ValueError, match=r"range \(-10000 to no upper bound\)"):
-        module._checked(Outcome.scored(-10_001.0), percent)
+        checked(Outcome.scored(-10_001.0), percent)
 
 
 def test_a_true_picture_is_not_compared_with_itself(tiny: World, metric: FakeMetric) -> None:

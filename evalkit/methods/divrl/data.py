@@ -125,7 +125,8 @@ def training_folder(data: Path, cache: Path) -> Path:
             f"wanted training data in {str(data)!r}, found neither a folder with images/ nor a dataset "
             f"({type(error).__name__}: {' '.join(str(error).split()):.120}); check --train-data"
         ) from error
-    target = cache / "training" / _file_safe(str(data))
+    # By what it holds: the dataset of that name may be another one tomorrow.
+    target = cache / "training" / f"{_file_safe(data.name)}-{rows._fingerprint}"
     if not (target / "done").is_file():
         _write_rows(rows, target)
         (target / "done").touch()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import DataError, MethodError, UsageError
+from evalkit.files import sha256_file
 from evalkit.methods import flux_kontext
 from evalkit.methods.base import Context, Job, Made, Method, MethodInfo, TrainOrder
 from evalkit.methods.divrl.preset import ABLATIONS, FEATURES, Preset, preset, presets, whole_number
@@ -23,10 +24,15 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 HUB = "QWW/DivRL"
+WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
 STAGES = ("stage_2", "stage_1")
 SHIPPED = Path(__file__).resolve().parents[2] / "sandbox" / "weights" / "divrl"
 TRAINING_GIB = 60.0
 """CUDA memory for training at the paper's settings: 34 GB of bfloat16 weights, the reward's networks and activations."""
+
+
+_GENERATION = frozenset({"stage"})
+_TRAINING = frozenset({"preset", "ablation", "features", "epochs", "seed", "share"})
 
 
 class DivRL(Method):
@@ -68,7 +74,8 @@ class DivRL(Method):
         """With these options. Raises UsageError for one that does not exist or does not fit."""
         super().configured(options)
         made = DivRL(options)
-        made.preset_of("sandbox")
+        if _TRAINING & set(options):
+            made.info = self.info.model_copy(update={"rewards": made.preset_of("sandbox").reward_families()})
         whole_number(options, "seed", 0, 0)
         if options.get("stage", STAGES[0]) not in STAGES:
             raise UsageError(unknown("stage", options["stage"], list(STAGES), "evalkit describe method divrl"))
@@ -87,6 +94,11 @@ class DivRL(Method):
     def check(self, context: Context) -> list[str]:
         """What is missing for generation: the base model, the adapter, a device."""
         problems = flux_kontext.FLUX_KONTEXT.check(context)
+        trains = context.checkpoint is not None
+        idle = sorted(set(self._options) & (_GENERATION if trains else _TRAINING))
+        if idle:
+            what = "leave out --train, which makes its own adapter" if trains else "add --train, which they are for"
+            problems.append(f"wanted options that do something, found {', '.join(idle)}; {what}")
         if context.checkpoint is None and self._adapter(context) is None:
             problems.append(self._no_adapter(context))
         return problems
@@ -99,6 +111,7 @@ class DivRL(Method):
         order = order._replace(seed=whole_number(self._options, "seed", 0, order.seed))
         if context.profile == "sandbox":
             from evalkit.methods.divrl.world import world_lessons
+            from evalkit.sandbox.kontext.assemble import SHIPPED as SMALL
             from evalkit.sandbox.kontext.assemble import load
             from evalkit.sandbox.kontext.sample import fitted
 
@@ -107,6 +120,7 @@ class DivRL(Method):
                 told,
                 order,
                 pipeline=load,
+                weights=sha256_file(SMALL / "transformer" / WEIGHTS_NAME),
                 data=data,
                 cache=cache_root(),
                 profile="sandbox",
@@ -121,8 +135,9 @@ class DivRL(Method):
         _need_memory(told)
         side = told.base.side
         return train_stages(
-            told, order, pipeline=flux_kontext.published_pipeline, data=order.data, cache=cache_root(), profile="paper",
-            device="cuda", fitted=lambda pixels: flux_kontext.squared(pixels, side),
+            told, order, pipeline=flux_kontext.published_pipeline, weights=flux_kontext.HUB, data=order.data,
+            cache=cache_root(), profile="paper", device="cuda",
+            fitted=lambda pixels: flux_kontext.squared(pixels, side),
         )  # fmt: skip
 
     def make(self, jobs: Sequence[Job], context: Context) -> Iterator[Made]:

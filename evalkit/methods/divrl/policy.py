@@ -14,7 +14,7 @@ import numpy as np
 from evalkit.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -170,15 +170,6 @@ class KontextPolicy:
         self._model.save_pretrained(str(staged))
         _remove(folder)
         staged.rename(folder)
-
-    @contextlib.contextmanager
-    def plain(self) -> Iterator[None]:
-        """Within it the pipeline's transformer is the bare one again, the adapter still inside: for sampling by the pipeline."""
-        self._pipeline.transformer = self._model.get_base_model()
-        try:
-            yield
-        finally:
-            self._pipeline.transformer = self._model
 
 
 def with_adapter(pipeline: Any, folder: Path) -> Any:

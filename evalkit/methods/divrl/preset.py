@@ -12,7 +12,7 @@ from pydantic import Field
 from evalkit.content import read_yaml
 from evalkit.errors import DataError, UsageError
 from evalkit.nouns.base import Name, Noun
-from evalkit.registry import unknown
+from evalkit.registry import METRICS, load, unknown
 from evalkit.rl.settings import Settings
 
 if TYPE_CHECKING:
@@ -81,6 +81,13 @@ class Preset(Noun):
         if "share" in options:
             changed["share"] = _fraction(options["share"])
         return self.model_copy(update={**changed, "trainer": trainer})
+
+    def reward_families(self) -> tuple[str, ...]:
+        """Families of the metrics that the stages reward: a table marks them as in-domain."""
+        kinds = {stage.reward for stage in self.stages}
+        used = [self.nssm] if kinds != {"vsm"} else []
+        used += [self.vsm] if kinds != {"nssm"} else []
+        return tuple(load(METRICS, text.partition("@")[0]).card.reward_family for text in used)
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evalkit.errors import MethodError
+from evalkit.files import sha256_file
 from evalkit.methods.divrl.data import read_lessons, training_folder
 from evalkit.methods.divrl.policy import Item, KontextPolicy
 from evalkit.methods.divrl.reward import DivReward
@@ -26,11 +27,15 @@ if TYPE_CHECKING:
     from evalkit.nouns import Profile
 
 
+STAGE_STRIDE = 1_000_003
+
+
 def train_stages(
     preset: Preset,
     order: TrainOrder,
     *,
     pipeline: Callable[[], Any],
+    weights: str,
     data: Path,
     cache: Path,
     profile: Profile,
@@ -39,15 +44,16 @@ def train_stages(
 ) -> Path:
     """Trains every stage into a folder of its name below `order.folder`; returns the last one's adapter.
 
-    `pipeline` loads the base model anew; `fitted` makes a reference of the size that it takes. Raises: as
-    `read_lessons` and `Trainer.run`; WeightsError where a reward's backbone is missing.
+    `pipeline` loads the base model anew, whose weights go by `weights` in checkpoints; `fitted` makes a reference of the
+    size that it takes. Raises: as `read_lessons` and `Trainer.run`; WeightsError where a reward's backbone is missing.
     """
     lessons = read_lessons(training_folder(data, cache))
     scores = MetricScores((preset.nssm, preset.vsm), profile, device=device)
     try:
         items = [_item(lesson, scores, fitted) for lesson in lessons]
         adapter: Path | None = None
-        for stage in preset.stages:
+        known = {"weights": weights, "rewards": scores.identity, "lessons": _identity(items)}
+        for number, stage in enumerate(preset.stages):
             start = adapter if stage.continues else None
             base = preset.base
             policy = KontextPolicy(
@@ -55,10 +61,11 @@ def train_stages(
                 alpha=base.alpha, seed=order.seed, start=start, save_memory=base.save_memory,
             )  # fmt: skip
             told = preset.model_dump(mode="json", exclude={"trainer", "meaning", "stages"})
-            told |= {"reward": stage.reward, "continues": start is not None, "lessons": _identity(lessons)}
+            told |= {"reward": stage.reward, "continues": start is not None, **known}
+            seed = order.seed + STAGE_STRIDE * number  # else each stage would draw the same prompts and noise again
             adapter = Trainer(
                 policy, items, DivReward(scores, preset, stage.reward),
-                preset.trainer.model_copy(update={"seed": order.seed}), order.folder / stage.name, config=told,
+                preset.trainer.model_copy(update={"seed": seed}), order.folder / stage.name, config=told,
                 title=f"train {stage.name}",
             ).run()  # fmt: skip
     finally:
@@ -73,6 +80,12 @@ def _item(lesson: Lesson, scores: MetricScores, fitted: Callable[[NDArray[np.uin
     return Item(lesson.case.prompt, fitted(scores.pictures.pixels(subject.targets[0])), subject)
 
 
-def _identity(lessons: list[Lesson]) -> str:
-    """What the training data are, whatever folder they lie in."""
-    return digest([lesson.case.model_dump(mode="json") for lesson in lessons])[:16]
+def _identity(items: list[Item]) -> str:
+    """What the training data are, pixels and masks included, whatever folder they lie in."""
+    return digest(
+        [
+            [item.subject.case.model_dump(mode="json"), [target.sha256 for target in item.subject.targets],
+             [sha256_file(mask) for mask in item.subject.masks if mask is not None]]
+            for item in items
+        ]
+    )[:16]  # fmt: skip
