@@ -82,7 +82,8 @@ def joined(parts: Sequence[Trajectory]) -> Trajectory:
     """Trajectories of one plan after one another."""
     import torch
 
-    return replace(parts[0], **{name: torch.cat([getattr(part, name) for part in parts]) for name in _BY_SAMPLE})
+    values: dict[str, Any] = {name: torch.cat([getattr(part, name) for part in parts]) for name in _BY_SAMPLE}
+    return replace(parts[0], **values)
 
 
 def noise_generator(seed: int, step: int) -> torch.Generator:
