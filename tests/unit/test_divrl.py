@@ -179,6 +179,8 @@ def test_an_ablation_has_one_stage_as_long_as_all() -> None:
     assert told.trainer.epochs == 10
     linear = preset("sandbox").with_options({"ablation": "linear", "share": "0.25"})
     assert (linear.stages[0].reward, linear.share) == ("linear", 0.25)
+    gate = preset("paper").with_options({"threshold": "0.7", "weight": "50"})
+    assert (gate.threshold, gate.weight) == (0.7, 50.0)
     assert preset("paper").with_options({"features": "dinov2"}).nssm.startswith("dino_nssm@")
 
 
@@ -189,6 +191,15 @@ def test_an_ablation_has_one_stage_as_long_as_all() -> None:
         ({"ablation": "vsm"}, "wanted a value of ablation, found 'vsm', which is none; did you mean 'vsm_only'?"),
         ({"epochs": "0"}, "wanted epochs from 1 to 100000, found '0'; give a whole number"),
         ({"share": "2"}, "wanted share from 0 to 1, found '2'; give a number between them"),
+        ({"threshold": "nan"}, "wanted threshold from 0 to 1, found 'nan'; give a number between them"),
+        (
+            {"share": "0.5"},
+            "wanted options that do something, found share, which only the reward 'linear' reads; this training has gated, nssm",
+        ),
+        (
+            {"ablation": "vsm_only", "weight": "2"},
+            "wanted options that do something, found weight, which only the reward 'gated' reads; this training has vsm",
+        ),
         ({"stage": "stage_3"}, "wanted a stage, found 'stage_3', which is none; did you mean 'stage_2' or 'stage_1'?"),
     ],
 )

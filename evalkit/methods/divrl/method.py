@@ -14,7 +14,7 @@ from evalkit.errors import DataError, MethodError, UsageError
 from evalkit.files import sha256_file
 from evalkit.methods import flux_kontext
 from evalkit.methods.base import Context, Job, Made, Method, MethodInfo, TrainOrder
-from evalkit.methods.divrl.preset import ABLATIONS, FEATURES, Preset, preset, presets, whole_number
+from evalkit.methods.divrl.preset import ABLATIONS, FEATURES, NUMBERS, Preset, preset, presets, whole_number
 from evalkit.paths import cache_root
 from evalkit.registry import unknown
 
@@ -32,7 +32,7 @@ TRAINING_GIB = 60.0
 
 
 _GENERATION = frozenset({"stage"})
-_TRAINING = frozenset({"preset", "ablation", "features", "epochs", "seed", "share"})
+_TRAINING = frozenset({"preset", "ablation", "features", "epochs", "seed", *NUMBERS})
 
 
 class DivRL(Method):
@@ -57,6 +57,8 @@ class DivRL(Method):
             "features": f"what the rewards are computed on: {', '.join(FEATURES)}",
             "epochs": "epochs a stage",
             "seed": "of the training; 0 if not given",
+            "threshold": "s of the gate: VSM below it is punished",
+            "weight": "lambda of the punishment",
             "share": "w of the ablation linear: w VSM + (1 - w) nSSM",
             "stage": f"which published adapter generates: {', '.join(STAGES)}",
         },

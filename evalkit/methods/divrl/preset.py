@@ -25,6 +25,8 @@ ABLATIONS: Mapping[str, tuple[RewardKind, ...]] = MappingProxyType(
 """Rewards of the single stage that an ablation trains as long as all stages together; none for the method itself."""
 FEATURES = MappingProxyType({"mtg": {}, "dinov2": {"nssm": "dino_nssm@divrl", "vsm": "sdino@divrl_unmasked"}})
 """What replaces a preset's metrics: appendix C computes both rewards on DINOv2."""
+NUMBERS = MappingProxyType({"threshold": 1.0, "weight": 1000.0, "share": 1.0})
+"""The rewards' numbers that can be given, each from 0, with the most it may be."""
 
 
 class Base(Noun):
@@ -78,9 +80,20 @@ class Preset(Noun):
         if rewards := ABLATIONS[ablation]:
             changed["stages"] = tuple(Stage(name=f"{ablation}", reward=reward) for reward in rewards)
             trainer = trainer.model_copy(update={"epochs": trainer.epochs * len(self.stages)})
-        if "share" in options:
-            changed["share"] = _fraction(options["share"])
-        return self.model_copy(update={**changed, "trainer": trainer})
+        changed |= {name: number(options, name, most) for name, most in NUMBERS.items() if name in options}
+        made = self.model_copy(update={**changed, "trainer": trainer})
+        made._refuse_idle(options)
+        return made
+
+    def _refuse_idle(self, options: Mapping[str, str]) -> None:
+        kinds = {stage.reward for stage in self.stages}
+        for name in sorted(set(options) & set(NUMBERS)):
+            wanted = "linear" if name == "share" else "gated"
+            if wanted not in kinds:
+                raise UsageError(
+                    f"wanted options that do something, found {name}, which only the reward {wanted!r} reads; this training "
+                    f"has {', '.join(sorted(kinds))}"
+                )
 
     def reward_families(self) -> tuple[str, ...]:
         """Families of the metrics that the stages reward: a table marks them as in-domain."""
@@ -125,11 +138,12 @@ def whole_number(options: Mapping[str, str], name: str, least: int, default: int
     return value
 
 
-def _fraction(text: str) -> float:
+def number(options: Mapping[str, str], name: str, most: float) -> float:
+    """The option as a number from 0 to `most`. Raises UsageError."""
     try:
-        value = float(text)
+        value = float(options[name])
     except ValueError:
         value = -1.0
-    if not 0 <= value <= 1:
-        raise UsageError(f"wanted share from 0 to 1, found {text!r}; give a number between them")
+    if not 0 <= value <= most:
+        raise UsageError(f"wanted {name} from 0 to {most:g}, found {options[name]!r}; give a number between them")
     return value
