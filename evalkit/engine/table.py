@@ -95,7 +95,7 @@ def _stored(setting: Setting, run: RunFolder, table: Table, rewards: Sequence[st
         scores=summarise(table.columns, setting.expected, scores),
         scales={column.label: column.bound.card.scale for column in table.columns},
         directions={column.label: column.metric.card.direction for column in table.columns},
-        in_domain=tuple(column.label for column in table.columns if column.metric.card.reward_family in rewards),
+        in_domain=tuple(c.label for c in table.columns if c.metric.card.family(c.choice.variant) in rewards),
         part=_part(setting),
         problems=tuple(problems),
     )

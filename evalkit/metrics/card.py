@@ -30,6 +30,8 @@ class VariantCard(Noun):
     scale: float = Field(default=1.0, gt=0)
     """Published values are the formula's times this."""
     params: dict[str, Any] = {}
+    reward_family: Name | None = None
+    """The metric's where None."""
     tolerance: float = Field(gt=0)
     """Largest difference from the source's own code on the same weights and pictures."""
 
@@ -84,6 +86,10 @@ class MetricCard(Noun):
             listing = f"evalkit describe metric {self.name}"
             raise UsageError(unknown(f"variant of {self.name}", wanted, list(self.variants), listing))
         return self.variants[wanted]
+
+    def family(self, variant: str) -> str:
+        """What a method must not have been rewarded with for this variant to be out of its domain."""
+        return self.variant(variant).reward_family or self.reward_family
 
 
 def read_card(path: Path) -> MetricCard:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evalkit.content import content
+from evalkit.errors import UsageError
 from evalkit.metrics.base import Bound, Outcome
 from evalkit.metrics.masks import mask_cells
 from evalkit.metrics.patches import PatchMeasure, no_cell
@@ -21,39 +22,57 @@ from evalkit.metrics.patches import PatchMeasure, no_cell
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    from torch import Tensor
 
     from evalkit.metrics.patches import Array, Mask
 
+CHUNK_FLOATS = 2**25
 
-def sdino(gen: ArrayLike, ref: ArrayLike, ref_mask: ArrayLike, gen_mask: ArrayLike | None = None) -> float:
-    """Mean over the sample's patches of the highest cosine with a masked patch of the reference, in float64.
 
-    gen: [N, D]; ref: [M, D]; ref_mask: [M] bool; gen_mask: [N] bool, every patch where None. Returns a number in
-    [-1, 1]; 1 where every patch is found again; not symmetric. NaN where a mask is empty or a patch that counts is zero.
+def sdino(gen: Tensor, ref: Tensor, mask_gen: Tensor | None = None, mask_ref: Tensor | None = None) -> Tensor:
+    """Mean over each sample's patches of the highest cosine with a patch of its reference.
+
+    gen: [B, N, C] and ref: [B, M, C] patch features, normalised here; mask_gen: [B, N] and mask_ref: [B, M] bool, every
+    patch where None. Returns [B] float64 in [-1, 1]; 1 where every patch is found again; not symmetric. NaN where a mask
+    is empty or a patch that counts is zero.
+
+    Raises: UsageError for shapes that do not fit.
 
     Example:
-        >>> sdino([[1.0, 0.0], [0.0, 2.0]], [[3.0, 0.0], [0.0, 1.0]], [True, False])
-        0.5
+        >>> import torch
+        >>> gen, ref = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]]), torch.tensor([[[3.0, 0.0], [0.0, 1.0]]])
+        >>> sdino(gen, ref, mask_ref=torch.tensor([[True, False]])).tolist()
+        [0.5]
     """
-    import numpy as np
+    import torch
 
-    x = np.asarray(gen, np.float64)
-    x = x if gen_mask is None else x[np.asarray(gen_mask, bool)]
-    y = np.asarray(ref, np.float64)[np.asarray(ref_mask, bool)]
-    if not len(x) or not len(y):
-        return float("nan")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        best: NDArray[np.float64] = (_unit(x) @ _unit(y).T).max(axis=1)
-    return float(np.clip(best, -1.0, 1.0).mean())
+    mask_gen = torch.ones(gen.shape[:2], dtype=torch.bool, device=gen.device) if mask_gen is None else mask_gen.bool()
+    mask_ref = torch.ones(ref.shape[:2], dtype=torch.bool, device=ref.device) if mask_ref is None else mask_ref.bool()
+    _check(gen, ref, mask_gen, mask_ref)
+    rows = max(1, CHUNK_FLOATS // max(1, gen.shape[1] * ref.shape[1]))
+    values = [
+        _best_mean(*(tensor[i : i + rows] for tensor in (gen, ref, mask_gen, mask_ref)))
+        for i in range(0, len(gen), rows)
+    ]
+    return torch.cat(values) if values else torch.zeros(0, dtype=torch.float64)
 
 
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    import numpy as np
+def _check(gen: Tensor, ref: Tensor, mask_gen: Tensor, mask_ref: Tensor) -> None:
+    fits = gen.ndim == ref.ndim == 3 and len(gen) == len(ref) and gen.shape[-1] == ref.shape[-1]
+    if not fits or mask_gen.shape != gen.shape[:2] or mask_ref.shape != ref.shape[:2]:
+        shapes = [list(tensor.shape) for tensor in (gen, ref, mask_gen, mask_ref)]
+        raise UsageError(f"wanted patches [B, N, C] and [B, M, C] with masks [B, N] and [B, M], found {shapes}")
 
-    unit: NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return unit
+
+def _best_mean(gen: Tensor, ref: Tensor, mask_gen: Tensor, mask_ref: Tensor) -> Tensor:
+    import torch
+
+    x, y = (tensor.double() / torch.linalg.vector_norm(tensor.double(), dim=-1, keepdim=True) for tensor in (gen, ref))
+    y = torch.where(mask_ref[..., None], y, 0.0)
+    cosines = (x @ y.transpose(1, 2)).clamp(-1, 1).masked_fill(~mask_ref[:, None], -torch.inf)
+    best = torch.where(mask_gen, cosines.amax(-1), 0.0)
+    mean = best.sum(-1) / mask_gen.sum(-1)
+    return mean.masked_fill(~mask_ref.any(-1), torch.nan)
 
 
 class StructuralDino(PatchMeasure):
@@ -61,12 +80,14 @@ class StructuralDino(PatchMeasure):
 
     def pair(self, gen: Sequence[Array], ref: Sequence[Array], mask: Mask, bound: Bound) -> Outcome:
         """The sample's patches, all of them, on the target's masked ones."""
+        import torch
+
         (sample,), (target,) = gen, ref
         inside = mask_cells(mask, target.shape[:2])
         if not inside.any():
             return no_cell(target.shape[:2])
-        channels = target.shape[-1]
-        return Outcome.scored(sdino(sample.reshape(-1, channels), target.reshape(-1, channels), inside.reshape(-1)))
+        x, y = (torch.tensor(array).flatten(0, 1)[None] for array in (sample, target))
+        return Outcome.scored(sdino(x, y, mask_ref=torch.from_numpy(inside).reshape(1, -1)).item())
 
 
 SDINO = StructuralDino(content("metrics", "sdino", "card.yaml"), outputs=("patches",))

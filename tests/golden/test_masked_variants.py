@@ -21,8 +21,8 @@ from evalkit.features.pictures import Pictures
 from evalkit.features.service import FeatureService
 from evalkit.features.spec import ImageContent
 from evalkit.media import decode_image, write_image, write_mask
-from evalkit.metrics.base import Bound, Item, Metric
-from evalkit.nouns import Case
+from evalkit.metrics.base import Bound, Item, Metric, Outcome
+from evalkit.nouns import Case, State
 from evalkit.registry import METRICS, load
 from tests import tiny_mtg, tiny_weights
 from tests.golden.test_extractors_mtg import by_hand
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 LAYERS = ("us3", "us6")
 MASKED = ("vsm", "mtg_nssm", "dino_nssm", "sdino")
+CONSISTENT = ("consistency_ratio", "diversity_over_consistency")
 VARIANTS = [(name, variant) for name in MASKED for variant in load(METRICS, name).card.variants]
 DINO = "facebook--dinov2-small"
 
@@ -170,8 +171,17 @@ def plain(root: Path, name: str, variant: str) -> float:
 @pytest.mark.parametrize(("name", "variant"), VARIANTS)
 def test_a_variant_is_its_formula(name: str, variant: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVALKIT_WEIGHTS", str(root))
+    outcome = outcome_of(root, name, variant)
+    assert outcome.weight == 2
+    assert outcome.value == pytest.approx(plain(root, name, variant), abs=2e-5)
+    assert 0.02 < outcome.value < 1.5  # type: ignore[operator]
+
+
+def outcome_of(root: Path, name: str, variant: str, **changed: Any) -> Outcome:
+    """Of the sample against both targets, with some of the variant's parameters changed."""
     metric: Metric = load(METRICS, name)
     card = metric.card.variant(variant)
+    card = card.model_copy(update={"params": card.params | changed})
     bound, backbones = Bound(variant, card, card.extractor), Backbones(device="cpu")
     service = FeatureService(
         FeatureCache(None), Pictures(), fingerprint=backbones.fingerprint, load=backbones.load, threads=1
@@ -181,9 +191,25 @@ def test_a_variant_is_its_formula(name: str, variant: str, root: Path, monkeypat
     service.close()
     features: list[Any] = [found[request] for request in metric.requests(one, bound)]
     (outcome,) = metric.score([one], bound, [features])
-    assert outcome.weight == 2
-    assert outcome.value == pytest.approx(plain(root, name, variant), abs=2e-5)
-    assert 0.02 < outcome.value < 1.5  # type: ignore[operator]
+    return outcome
+
+
+@pytest.mark.parametrize("variant", ["vsm_06", "sdino_075"])
+@pytest.mark.parametrize("above", [True, False])
+def test_a_gated_variant_is_its_formula(variant: str, above: bool, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVALKIT_WEIGHTS", str(root))
+    identity, diversity = (
+        ("vsm@divrl", "mtg_nssm@paper") if variant == "vsm_06" else ("sdino@divrl_unmasked", "dino_nssm@divrl")
+    )
+    score, nssm = (plain(root, *text.split("@")) for text in (identity, diversity))
+    gate = score - 1e-3 if above else score + 1e-3
+    ratio, conditional = (outcome_of(root, name, variant, gate=gate) for name in CONSISTENT)
+    assert ratio.value == float(above)
+    if above:
+        assert conditional.value == pytest.approx(nssm, abs=2e-5)
+    else:
+        assert conditional.state is State.NOT_APPLICABLE
+        assert conditional.reason == f"not consistent: wanted identity above {gate:g}, found {score:.3f}"
 
 
 def test_the_pictures_tell_the_variants_of_a_metric_apart(root: Path) -> None:

@@ -28,8 +28,8 @@ VARIANTS: list[tuple[str, VariantCard]] = [
 IDS = [name for name, _ in VARIANTS]
 DIVERSITY = ("mtg_nssm", "dino_nssm")
 """Higher is better, and a copy is the worst."""
-UNMASKED = ("sdino",)
-"""The sample's background counts, so a copy has no value of its own."""
+UNMASKED = ("sdino", "consistency_ratio", "diversity_over_consistency")
+"""The sample's background counts, or another score decides, so a copy has no value of its own."""
 
 
 def test_there_are_cards() -> None:

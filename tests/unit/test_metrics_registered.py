@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ALL = [(name, variant) for name in names(METRICS) for variant in load(METRICS, name).card.variants]
+GATED = ("consistency_ratio", "diversity_over_consistency")
+"""Metrics of samples, not of pairs, which have or lack a value by another measure's."""
+PLAIN = [pair for pair in ALL if pair[0] not in GATED]
 WITH_TARGETS = [(name, variant) for name, variant in ALL if "targets" in load(METRICS, name).card.needs]
 MASK = np.arange(64) < 32 * np.ones((64, 1))
 """The left half of every target."""
@@ -107,7 +110,7 @@ def test_no_target_is_known_without_features(name: str, variant: str) -> None:
     assert raised.value.state is State.REFERENCE_MISSING
 
 
-@pytest.mark.parametrize(("name", "variant"), ALL)
+@pytest.mark.parametrize(("name", "variant"), PLAIN)
 def test_one_outcome_an_item_in_order_whatever_is_beside_it(name: str, variant: str) -> None:
     items = [item(f"case{n}", targets=1 + n % 3) for n in range(7)]
     together = scored(name, variant, items)
@@ -117,7 +120,7 @@ def test_one_outcome_an_item_in_order_whatever_is_beside_it(name: str, variant: 
     assert all(outcome.state is State.SCORED for outcome in together)
 
 
-@pytest.mark.parametrize(("name", "variant"), ALL)
+@pytest.mark.parametrize(("name", "variant"), PLAIN)
 def test_weights_are_the_number_of_targets(name: str, variant: str) -> None:
     pairs = "targets" in load(METRICS, name).card.needs
     assert [o.weight for o in scored(name, variant, [item("a", targets=1), item("b", targets=4)])] == (
@@ -125,7 +128,7 @@ def test_weights_are_the_number_of_targets(name: str, variant: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "variant"), ALL)
+@pytest.mark.parametrize(("name", "variant"), PLAIN)
 def test_values_are_in_the_range_of_the_card(name: str, variant: str) -> None:
     card = load(METRICS, name).card
     low, high = card.range
@@ -135,7 +138,7 @@ def test_values_are_in_the_range_of_the_card(name: str, variant: str) -> None:
         assert low - 1e-12 <= value <= (np.inf if high is None else high + 1e-12)
 
 
-@pytest.mark.parametrize(("name", "variant"), [pair for pair in WITH_TARGETS if pair not in UNLIKE])
+@pytest.mark.parametrize(("name", "variant"), [p for p in WITH_TARGETS if p in PLAIN and p not in UNLIKE])
 def test_a_copy_scores_what_the_card_says_and_nothing_is_beyond(name: str, variant: str) -> None:
     card = load(METRICS, name).card
     assert card.identical is not None
@@ -147,6 +150,15 @@ def test_a_copy_scores_what_the_card_says_and_nothing_is_beyond(name: str, varia
         assert copy.value is not None
         above = card.direction == "lower" or name in DIVERSITY
         assert other.value > copy.value if above else other.value < copy.value
+
+
+@pytest.mark.parametrize(("name", "variant"), [pair for pair in ALL if pair not in PLAIN])
+def test_a_gated_metric_judges_each_item_by_itself(name: str, variant: str) -> None:
+    items = [item(f"case{n}", targets=1 + n % 3) for n in range(7)]
+    together = scored(name, variant, items)
+    assert together == [scored(name, variant, [one])[0] for one in items]
+    assert {outcome.state for outcome in together} <= {State.SCORED, State.NOT_APPLICABLE}
+    assert {outcome.value for outcome in together if name == "consistency_ratio"} <= {0.0, 1.0}
 
 
 @pytest.mark.parametrize("name", names(METRICS))

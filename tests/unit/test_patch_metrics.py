@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,30 +114,44 @@ class TestMasks:
 
 class TestSdino:
     def test_is_the_mean_of_the_best(self) -> None:
-        gen, ref = RNG.normal(size=(9, 5)), RNG.normal(size=(7, 5))
-        ref_mask, gen_mask = np.arange(7) % 2 == 0, np.arange(9) > 3
+        gen, ref = torch.randn(3, 9, 5), torch.randn(3, 7, 5)
+        mask_ref, mask_gen = torch.rand(3, 7) > 0.4, torch.rand(3, 9) > 0.4
 
-        def cos(a: Any, b: Any) -> float:
-            return float(a @ b / math.sqrt((a @ a) * (b @ b)))
+        def best(row: int) -> list[float]:
+            inside = [y for y, there in zip(ref[row], mask_ref[row], strict=True) if there]
+            return [max(torch.cosine_similarity(x.double(), y.double(), 0).item() for y in inside) for x in gen[row]]
 
-        best = [max(cos(x, y) for y, inside in zip(ref, ref_mask, strict=True) if inside) for x in gen]
-        assert sdino(gen, ref, ref_mask) == pytest.approx(np.mean(best), abs=1e-12)
-        assert sdino(gen, ref, ref_mask, gen_mask) == pytest.approx(np.mean(best[4:]), abs=1e-12)
+        for row in range(3):
+            chosen = [value for value, there in zip(best(row), mask_gen[row], strict=True) if there]
+            whole, part = (sdino(gen, ref, mask, mask_ref)[row].item() for mask in (None, mask_gen))
+            assert whole == pytest.approx(np.mean(best(row)), abs=1e-12)
+            assert part == pytest.approx(np.mean(chosen), abs=1e-12)
 
     def test_extremes_and_what_has_no_value(self) -> None:
-        x, every = RNG.normal(size=(6, 4)), np.ones(6, bool)
-        assert sdino(x, x, every) == pytest.approx(1.0, abs=1e-12)
-        assert sdino(x[:1], -x[:1], every[:1]) == pytest.approx(-1.0, abs=1e-12)
-        assert sdino(x, x, every, np.zeros(6, bool)) != sdino(x, x, every, np.zeros(6, bool))
-        assert math.isnan(sdino(x, x, ~every))
-        assert math.isnan(sdino(np.vstack([x[:5], np.zeros((1, 4))]), x, every))
-        assert sdino(x, x[:2], every[:2]) != sdino(x[:2], x, every)
+        x, every = torch.randn(1, 6, 4), torch.ones(1, 6, dtype=torch.bool)
+        assert sdino(x, x).item() == pytest.approx(1.0, abs=1e-12)
+        assert sdino(x[:, :1], -x[:, :1]).item() == pytest.approx(-1.0, abs=1e-12)
+        for gen, mask_gen, mask_ref in (
+            (x, ~every, every), (x, every, ~every), (torch.cat([x[:, :5], x[:, :1] * 0], 1), every, every),
+        ):  # fmt: skip
+            assert sdino(gen, x, mask_gen, mask_ref).isnan().tolist() == [True]
+        outside = torch.cat([x[:, :5], x[:, :1] * 0], 1)
+        known = every.clone()
+        known[0, 5] = False
+        assert sdino(outside, outside, known, known).item() == pytest.approx(1.0, abs=1e-12)
+        assert sdino(x, x[:, :2]) != sdino(x[:, :2], x)
+        assert sdino(x[:0], x[:0]).shape == (0,)
+
+    def test_shapes_that_do_not_fit(self) -> None:
+        with pytest.raises(UsageError, match=r"wanted patches \[B, N, C\] and \[B, M, C\] with masks .*, found "):
+            sdino(torch.ones(1, 6, 4), torch.ones(1, 6, 3))
 
     def test_the_plugin_masks_the_target_alone(self, masks: dict[str, Path]) -> None:
         gen, ref = maps(16, 6, seed=1), maps(16, 6, seed=2)
-        left = np.tile([True, True, False, False], 4)
+        left = torch.tensor([True, True, False, False]).repeat(4)[None]
         found = one("sdino", "divrl_unmasked", [gen, ref], masks["left"])
-        assert found.value == pytest.approx(sdino(gen, ref, left), abs=1e-12)
+        wanted = sdino(torch.tensor(gen)[None], torch.tensor(ref)[None], mask_ref=left).item()
+        assert found.value == pytest.approx(wanted, abs=1e-12)
         assert one("sdino", "divrl_unmasked", [gen, gen], masks["all"]).value == pytest.approx(1.0, abs=1e-12)
         zero = one("sdino", "divrl_unmasked", [gen * 0, ref], masks["left"])
         assert zero.state is State.UNDEFINED

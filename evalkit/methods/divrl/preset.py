@@ -100,7 +100,8 @@ class Preset(Noun):
         kinds = {stage.reward for stage in self.stages}
         used = [self.nssm] if kinds != {"vsm"} else []
         used += [self.vsm] if kinds != {"nssm"} else []
-        return tuple(load(METRICS, text.partition("@")[0]).card.reward_family for text in used)
+        parts = [text.split("@") for text in used]
+        return tuple(load(METRICS, name).card.family(variant) for name, variant in parts)
 
 
 @cache
