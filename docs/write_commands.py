@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 COMMANDS = (
-    (), ("run",), ("generate",), ("score",), ("show",), ("list",), ("describe",), ("doctor",),
+    (), ("run",), ("generate",), ("score",), ("show",), ("list",), ("describe",), ("doctor",), ("audit",),
     ("cache",), ("cache", "show"), ("cache", "prune"), ("sandbox",), ("sandbox", "draw"), ("sandbox", "train"),
 )  # fmt: skip
 TARGET = Path(__file__).with_name("commands.md")

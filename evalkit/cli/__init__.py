@@ -8,7 +8,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from evalkit.cli import cache, describe, doctor, generate, listing, run, sandbox, score, show
+from evalkit.cli import audit, cache, describe, doctor, generate, listing, run, sandbox, score, show
 from evalkit.errors import EvalkitError
 
 INTERRUPTED, INTERNAL = 130, 70
@@ -50,6 +50,7 @@ app.command("show")(show.show)
 app.command("list")(listing.list_)
 app.command("describe")(describe.describe)
 app.command("doctor")(doctor.doctor)
+app.command("audit")(audit.audit)
 app.add_typer(cache.app, name="cache")
 app.add_typer(sandbox.app, name="sandbox")
 

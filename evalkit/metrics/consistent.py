@@ -56,8 +56,7 @@ class Gated(Metric):
         columns, start = [], [0] * len(items)
         for measure, own in self.measures(bound):
             ends = [
-                first + len(measure.outputs) * (1 + len(item.targets))
-                for first, item in zip(start, items, strict=True)
+                first + len(measure.outputs) * (1 + len(item.targets)) for first, item in zip(start, items, strict=True)
             ]
             rows = [row[a:b] for row, a, b in zip(features, start, ends, strict=True)]
             columns.append(measure.score(items, own, rows))
@@ -90,7 +89,9 @@ class DiversityOverConsistency(Gated):
             return identity
         if identity.value is None or identity.value <= gate:
             found = "no surviving match" if identity.value is None else f"{identity.value:.3f}"
-            return Outcome(State.NOT_APPLICABLE, reason=f"not consistent: wanted identity above {gate:g}, found {found}")
+            return Outcome(
+                State.NOT_APPLICABLE, reason=f"not consistent: wanted identity above {gate:g}, found {found}"
+            )
         return diversity
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(evalkit.__file__).parent
 HEAVY = {
     "torch", "torchvision", "transformers", "diffusers", "datasets", "open_clip", "pandas", "pyarrow", "scipy", "timm",
-    "peft", "accelerate", "dreamsim", "lpips", "facenet_pytorch", "plotly", "av", "huggingface_hub", "safetensors",
+    "peft", "accelerate", "cv2", "dreamsim", "lpips", "facenet_pytorch", "plotly", "av", "huggingface_hub", "safetensors",
 }  # fmt: skip
 ANYBODY = {"errors", "files", "paths", "progress", "content", "registry", "nouns", ""}
 MAY_IMPORT = {

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from evalkit.errors import DataError, ProblemsError, UsageError, WeightsError
-from evalkit.methods.base import Context
+from evalkit.errors import DataError, MethodError, ProblemsError, UsageError, WeightsError
+from evalkit.methods.base import Context, TrainOrder
 from evalkit.methods.divrl.data import read_lessons, training_folder, write_lesson
+from evalkit.methods.divrl.memory import need_memory, training_gib
 from evalkit.methods.divrl.method import DIVRL
 from evalkit.methods.divrl.policy import Item, KontextPolicy, with_adapter
 from evalkit.methods.divrl.preset import preset, presets
@@ -227,6 +228,29 @@ def test_a_training_option_without_training_is_refused_and_the_reverse(tmp_path:
     assert DIVRL.configured({"epochs": "3"}).check(trained) == []
     told = DIVRL.configured({"stage": "stage_1"}).check(trained)
     assert told == ["wanted options that do something, found stage; leave out --train, which makes its own adapter"]
+
+
+def test_too_little_memory_says_what_would_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = preset("paper")
+    wanted, one = training_gib(told), training_gib(told.at_a_time(1))
+    assert 35 < one < wanted < 80
+    need_memory(told, wanted)
+    with pytest.raises(MethodError, match=r"3 samples at a time wants a CUDA device .*; --set batch=1 would fit$"):
+        need_memory(told, one)
+    with pytest.raises(MethodError, match=rf"about {wanted:.0f} GiB, found one with 24 GiB; --profile sandbox trains"):
+        need_memory(told, 24.0)
+    without = told.model_copy(update={"base": told.base.model_copy(update={"save_memory": False})})
+    assert training_gib(without) > 2 * wanted
+    monkeypatch.setattr("evalkit.methods.flux_kontext.cuda_gib", lambda: 0.0)
+    order = TrainOrder(tmp_path, data=tmp_path, seed=0)
+    with pytest.raises(MethodError, match="wants a CUDA device with about .* GiB, found none"):
+        DIVRL.configured({"preset": "paper"}).train(order, Context(None, "paper", tmp_path))  # type: ignore[arg-type]
+
+
+def test_a_batch_changes_what_is_in_memory_alone() -> None:
+    told = preset("sandbox").with_options({"batch": "6", "epochs": "3"}).trainer
+    plain = preset("sandbox").trainer
+    assert told == plain.model_copy(update={"rollout_batch": 6, "micro_batch": 6, "epochs": 3})
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from evalkit.errors import DataError, MethodError, UsageError
 from evalkit.files import sha256_file
 from evalkit.methods import flux_kontext
 from evalkit.methods.base import Context, Job, Made, Method, MethodInfo, TrainOrder
+from evalkit.methods.divrl.memory import need_memory
 from evalkit.methods.divrl.preset import ABLATIONS, FEATURES, NUMBERS, Preset, preset, presets, whole_number
 from evalkit.paths import cache_root
 from evalkit.registry import unknown
@@ -27,12 +28,10 @@ HUB = "QWW/DivRL"
 WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
 STAGES = ("stage_2", "stage_1")
 SHIPPED = Path(__file__).resolve().parents[2] / "sandbox" / "weights" / "divrl"
-TRAINING_GIB = 60.0
-"""CUDA memory for training at the paper's settings: 34 GB of bfloat16 weights, the reward's networks and activations."""
 
 
 _GENERATION = frozenset({"stage"})
-_TRAINING = frozenset({"preset", "ablation", "features", "epochs", "seed", *NUMBERS})
+_TRAINING = frozenset({"preset", "ablation", "features", "epochs", "seed", "batch", *NUMBERS})
 
 
 class DivRL(Method):
@@ -57,6 +56,7 @@ class DivRL(Method):
             "features": f"what the rewards are computed on: {', '.join(FEATURES)}",
             "epochs": "epochs a stage",
             "seed": "of the training; 0 if not given",
+            "batch": "samples at a time in a training; less wants less memory and learns the same but for rounding",
             "threshold": "s of the gate: VSM below it is punished",
             "weight": "lambda of the punishment",
             "share": "w of the ablation linear: w VSM + (1 - w) nSSM",
@@ -134,7 +134,7 @@ class DivRL(Method):
                 "wanted training data for the published model, found none; --train-data takes a folder or a dataset such as "
                 "QWW/Syncd_filtered"
             )
-        _need_memory(told)
+        need_memory(told, flux_kontext.cuda_gib())
         side = told.base.side
         return train_stages(
             told, order, pipeline=flux_kontext.published_pipeline, weights=flux_kontext.HUB, data=order.data,
@@ -174,16 +174,6 @@ class DivRL(Method):
         return (
             f"wanted the adapter {HUB!r} ({self._options.get('stage', STAGES[0])}), found none in EVALKIT_WEIGHTS or the hub "
             f"cache; get it with `hf download {HUB}`, or --train one"
-        )
-
-
-def _need_memory(told: Preset) -> None:
-    found = flux_kontext.cuda_gib()
-    if found < TRAINING_GIB:
-        has = f"one with {found:.0f} GiB" if found else "none"
-        raise MethodError(
-            f"training at {told.base.side} px with rank {told.base.rank} wants a CUDA device with {TRAINING_GIB:.0f} GiB or more, "
-            f"found {has}; --profile sandbox trains the embedded model on a CPU"
         )
 
 

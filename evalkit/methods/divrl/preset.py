@@ -75,6 +75,8 @@ class Preset(Noun):
         features = _one(options, "features", list(FEATURES), "mtg")
         changed: dict[str, Any] = dict(FEATURES[features])
         trainer = self.trainer
+        if "batch" in options:
+            trainer = self.at_a_time(whole_number(options, "batch", 1, 1)).trainer
         if "epochs" in options:
             trainer = trainer.model_copy(update={"epochs": whole_number(options, "epochs", 1, trainer.epochs)})
         if rewards := ABLATIONS[ablation]:
@@ -84,6 +86,11 @@ class Preset(Noun):
         made = self.model_copy(update={**changed, "trainer": trainer})
         made._refuse_idle(options)
         return made
+
+    def at_a_time(self, batch: int) -> Preset:
+        """The preset with so many samples at a time, in rollouts and in updates."""
+        told = {"rollout_batch": batch, "micro_batch": batch}
+        return self.model_copy(update={"trainer": self.trainer.model_copy(update=told)})
 
     def _refuse_idle(self, options: Mapping[str, str]) -> None:
         kinds = {stage.reward for stage in self.stages}

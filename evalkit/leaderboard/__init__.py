@@ -1,0 +1,1 @@
+"""What others report, as data, and what its arithmetic says."""
