@@ -11,7 +11,8 @@ import os
 from pathlib import Path
 
 COMMANDS = (
-    (), ("run",), ("generate",), ("score",), ("show",), ("list",), ("describe",), ("doctor",), ("audit",),
+    (), ("run",), ("generate",), ("score",), ("show",), ("list",), ("describe",), ("doctor",), ("audit",), ("validate",),
+    ("agree",), ("judge",),
     ("cache",), ("cache", "show"), ("cache", "prune"), ("sandbox",), ("sandbox", "draw"), ("sandbox", "train"),
 )  # fmt: skip
 TARGET = Path(__file__).with_name("commands.md")

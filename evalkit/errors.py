@@ -91,6 +91,10 @@ class WeightsError(EvalkitError):
     """Weights are not at hand, are gated, or are of another model."""
 
 
+class JudgeError(EvalkitError):
+    """A judge cannot be asked, refuses, or gives no reply."""
+
+
 class MethodError(EvalkitError):
     """A method's own code failed while it made samples."""
 

@@ -105,6 +105,10 @@ class FakeExtractor:
         self.shapes.append(first.shape)
         return {"distance": np.abs(first - second).mean((1, 2, 3))}
 
+    def encode_prompted(self, batch: Array, texts: Sequence[str]) -> dict[str, Array]:
+        """Pictures [B, 3, 2, 2] with texts to `fit` [B], the picture's mean plus the text's."""
+        return {"fit": self.encode_images(batch)["mean"] + self.encode_texts(texts)["mean"]}
+
     @staticmethod
     def _outputs(embedding: Array, mean: Array) -> dict[str, Array]:
         rows = np.float32(len(embedding))

@@ -228,3 +228,27 @@ def _dino_head() -> dict[str, torch.Tensor]:
     told = {f"module.head.{name}.weight": formula(shape, 1.0) for name, shape in shapes.items()}
     told |= {f"module.head.{name}.bias": formula(shape[:1], 2.0) for name, shape in shapes.items()}
     return told | {"module.head.last_layer.weight": formula((2048, 256), 3.0)}
+
+
+def write_facenet(folder: Path, file: str, *, phase: float = 0.0, people: int = 3, counts: bool = True) -> Path:
+    """An InceptionResnetV1 in full size with the layer that names `people`; its norms have seen noise, so that faces differ.
+
+    Without `counts` it lacks how many batches the norms were trained on, as files of older versions do.
+    """
+    import torch
+    from facenet_pytorch import InceptionResnetV1
+
+    network = fill(InceptionResnetV1(pretrained=None, classify=True, num_classes=people))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if phase and parameter.ndim > 1:
+                parameter.add_(formula(tuple(parameter.shape), phase, scale=0.05))
+        for module in network.train().modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                module.momentum = 1.0
+        noise = formula((6, 3, 10, 10), phase + 0.5, scale=1.0)
+        network(torch.nn.functional.interpolate(noise, size=(160, 160), mode="bilinear"))
+    state = {n: t for n, t in network.state_dict().items() if counts or not n.endswith("num_batches_tracked")}
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(state, folder / file)
+    return folder

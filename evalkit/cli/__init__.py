@@ -8,7 +8,24 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from evalkit.cli import audit, cache, describe, doctor, generate, listing, run, sandbox, score, show
+from evalkit.cli import (
+    agree,
+    audit,
+    cache,
+    compare,
+    describe,
+    diff,
+    doctor,
+    gate,
+    generate,
+    judge,
+    listing,
+    run,
+    sandbox,
+    score,
+    show,
+    validate,
+)
 from evalkit.errors import EvalkitError
 
 INTERRUPTED, INTERNAL = 130, 70
@@ -50,7 +67,13 @@ app.command("show")(show.show)
 app.command("list")(listing.list_)
 app.command("describe")(describe.describe)
 app.command("doctor")(doctor.doctor)
+app.command("compare")(compare.compare)
+app.command("diff")(diff.diff)
 app.command("audit")(audit.audit)
+app.command("validate")(validate.validate)
+app.command("agree")(agree.agree)
+app.command("judge")(judge.judge)
+app.add_typer(gate.app, name="gate")
 app.add_typer(cache.app, name="cache")
 app.add_typer(sandbox.app, name="sandbox")
 
@@ -65,13 +88,13 @@ def main(arguments: list[str] | None = None) -> int:
         if _debug:
             raise
         print(f"evalkit: error: {error}", file=sys.stderr)
-        return error.exit_code
+        return _code(error.exit_code, arguments)
     except TyperException as error:
         print(
             f"evalkit: error: {error.format_message().rstrip('.')}; `evalkit --help` shows what there is",
             file=sys.stderr,
         )
-        return error.exit_code
+        return _code(error.exit_code, arguments)
     except Exception as error:
         if _debug:
             raise
@@ -83,3 +106,10 @@ def main(arguments: list[str] | None = None) -> int:
     if outcome == INTERRUPTED:  # typer's code for Ctrl-C
         print("evalkit: interrupted; what was computed is kept, the same command goes on from there", file=sys.stderr)
     return outcome if isinstance(outcome, int) else 0
+
+
+def _code(code: int, arguments: list[str] | None) -> int:
+    """`gate` says with 1 and 2 how it came out, so whatever keeps it from being applied is 3 there."""
+    words = sys.argv[1:] if arguments is None else arguments
+    command = next((word for word in words if not word.startswith("-")), "")
+    return gate.UNUSABLE if command == "gate" else code

@@ -23,7 +23,8 @@ def describe(
 
     if kind not in KINDS:
         raise UsageError(unknown("kind of thing", kind, list(KINDS), "evalkit describe --help"))
-    card = _card(kind, _thing(kind, name))
+    thing = _thing(kind, name)
+    card = _card(kind, thing) | (_validity(thing) if kind == "metric" else {})
     if as_json:
         print(json.dumps(card, allow_nan=False))
         return 0
@@ -46,3 +47,15 @@ def _card(kind: str, thing: Any) -> dict[str, Any]:
     card: dict[str, Any] = noun.model_dump(mode="json", exclude_defaults=False)
     card.pop("facts", None)
     return {key: value for key, value in card.items() if value not in (None, [], {})}
+
+
+def _validity(metric: Any) -> dict[str, Any]:
+    """What the battery found, where a report lies beside the card: changes by verdict."""
+    from evalkit.sandbox.validity.report import VERDICTS, read_stored
+
+    report = read_stored(metric.card_path)
+    if report is None:
+        return {}
+    changes = {verdict: ", ".join(report.named(verdict)) for verdict in VERDICTS}
+    ran = f"{report.variant}, {report.subjects} subjects of the embedded world; `evalkit validate {report.metric}`"
+    return {"validity_result": {"ran": ran} | {verdict: told for verdict, told in changes.items() if told}}

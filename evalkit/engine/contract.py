@@ -53,6 +53,7 @@ def _check_range(value: float, column: Column) -> None:
     scale = column.bound.card.scale
     low, high = column.metric.card.range
     room = RANGE_ROOM * scale
-    if value < scale * low - room or (high is not None and value > scale * high + room):
+    if (low is not None and value < scale * low - room) or (high is not None and value > scale * high + room):
+        bottom = "no lower bound" if low is None else f"{scale * low:g}"
         top = "no upper bound" if high is None else f"{scale * high:g}"
-        raise ValueError(f"wanted a value within the card's range ({scale * low:g} to {top}), found {value!r}")
+        raise ValueError(f"wanted a value within the card's range ({bottom} to {top}), found {value!r}")

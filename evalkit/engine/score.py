@@ -179,12 +179,13 @@ def _item(
     picture = ImageContent(str(sample.pixels_sha256), media / str(sample.path))
     targets = () if isinstance(shown[0], Outcome) else shown[0]
     masks = (None,) * len(targets) if isinstance(shown[1], Outcome) else shown[1]
-    pairs = [
-        (target, mask)
-        for target, mask in zip(targets, masks, strict=False)
+    kept = [
+        (target, mask, told.subject)
+        for target, mask, told in zip(targets, masks, case.targets, strict=False)
         if not sample.true_picture or target.sha256 != picture.sha256
     ]
-    return Item(case, seed, picture, tuple(target for target, _ in pairs), tuple(mask for _, mask in pairs))
+    targets, masks, subjects = zip(*kept, strict=True) if kept else ((), (), ())
+    return Item(case, seed, picture, targets, masks, subjects)
 
 
 def _lacking(one: _Work, view: FeatureView) -> Outcome | None:

@@ -22,7 +22,7 @@ class Backbone(Noun):
     """One published model."""
 
     family: Name
-    source: Literal["hub", "torchvision", "dreamsim"]
+    source: Literal["hub", "torchvision", "dreamsim", "facenet"]
     hub: str | None = None
     """The name under which `source` serves it, where that is not the id."""
     licence: str = Field(min_length=1)

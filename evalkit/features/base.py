@@ -127,6 +127,10 @@ class Backbone:
         """Refused; families that measure pairs say otherwise."""
         raise UsageError(f"wanted a distance of pairs, found {self.spec.family!r}, which reads single pictures")
 
+    def encode_prompted(self, batch: Array, texts: Sequence[str]) -> dict[str, Array]:
+        """Refused; families that read a picture and a text at once say otherwise."""
+        raise UsageError(f"wanted features of a picture with a text, found {self.spec.family!r}, which reads one alone")
+
     @property
     def _no_reader(self) -> str:
         name = f"{self.spec.family}:{self.spec.model}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from evalkit.features.spec import ExtractorSpec
+    from evalkit.features.service import Missing
+    from evalkit.features.spec import ExtractorSpec, ImageContent, QuestionContent
 
 
 @runtime_checkable
@@ -50,4 +51,22 @@ class Extractor(Protocol):
 
     def encode_pairs(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Prepared picture pairs, each [B, 3, h, w], to named outputs [B]."""
+        ...
+
+    def encode_prompted(self, batch: NDArray[np.float32], texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Prepared pictures [B, 3, h, w], each with its text, to named outputs, each [B, ...]."""
+        ...
+
+
+@runtime_checkable
+class Answerer(Protocol):
+    """What a family's backbone is besides an Extractor where it is asked whole questions: a judge."""
+
+    def answer(
+        self, questions: Sequence[QuestionContent], pixels: Callable[[ImageContent], NDArray[np.uint8]]
+    ) -> Sequence[Mapping[str, NDArray[np.float32]] | Missing]:
+        """Named outputs of each question, or why there are none, in order; each question is answered by itself.
+
+        `pixels` gives a picture's [H, W, 3]. Raises MediaError.
+        """
         ...

@@ -19,6 +19,8 @@ from evalkit.features.text import TextPreprocess, TextReader
 from evalkit.features.weight_files import read_json, read_state
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from evalkit.features.base import Array
@@ -33,10 +35,15 @@ _BUFFERS = ("input_resolution", "context_length", "vocab_size")
 
 def describe(spec: ExtractorSpec, weights: WeightsSource) -> Fingerprint:
     """What `load` would give features of, without loading. Raises UsageError, WeightsError on an unknown model."""
+    return described(spec, weights, among=PREPROCESSES)
+
+
+def described(spec: ExtractorSpec, weights: WeightsSource, *, among: Sequence[str]) -> Fingerprint:
+    """The same for a family of open_clip's networks whose preprocessings are `among`."""
     config = _config(weights)
     side = config["vision_cfg"]["image_size"]
     numbers = read_input(weights.folder, ModelInput(side, None, CLIP_224.mean, CLIP_224.std))
-    pre = preprocess(spec.preprocess, numbers, among=PREPROCESSES)
+    pre = preprocess(spec.preprocess, numbers, among=among)
     text = None if spec.text is None else TextPreprocess(spec.text, config["text_cfg"].get("context_length", 77))
     # The architecture decides, for example, the activation, which the weights do not show.
     also = (_architecture(weights.model),) if not (weights.folder / _CONFIG).is_file() else ()

@@ -38,7 +38,7 @@ class Preprocess:
 
     name: str
     size: int
-    """Side of the square that comes out."""
+    """Side of the square that comes out; for `mtcnn_160_32`, of the faces that are cut out of the picture later."""
     numbers: ModelInput
 
     @property
@@ -144,12 +144,36 @@ def clip_divrl_reward(pixels: Pixels, numbers: ModelInput) -> Tensor:
     return _normalised_tensor(_crop_tensor(small, numbers.size), numbers)
 
 
+def hps(pixels: Pixels, numbers: ModelInput) -> Tensor:
+    """x/255, longest side to s (bicubic on the tensor, antialiased), centred on zeros of s x s, normalise.
+
+    Source: `ResizeMaxSize` of tgxs002/HPSv2 `hpsv2/src/open_clip/transform.py` (866735e), with torchvision from 0.17
+    on. It pads only what it resizes, so that it leaves a picture whose longest side is s as it is, which its model
+    takes where it is square; here that is padded like any other, and a side that rounds to nothing is one pixel.
+    """
+    scale = numbers.size / max(pixels.shape[:2])
+    height, width = (max(1, round(length * scale)) for length in pixels.shape[:2])
+    fitted = _resized(_tensor(pixels), (height, width), "bicubic")
+    padded = np.zeros((3, numbers.size, numbers.size), np.float32)
+    top, left = (numbers.size - height) // 2, (numbers.size - width) // 2
+    padded[:, top : top + height, left : left + width] = fitted
+    return _normalised_tensor(padded, numbers)
+
+
 def dreamsim(pixels: Pixels, numbers: ModelInput) -> Tensor:
     """Squashed to s x s (PIL bicubic), x/255 in [0, 1]; each branch normalises for itself.
 
     Source: dreamsim 0.2.1 `dreamsim/model.py`.
     """
     return _tensor(_pil(pixels, (numbers.size, numbers.size), Image.Resampling.BICUBIC))
+
+
+def mtcnn_160_32(pixels: Pixels, numbers: ModelInput) -> Tensor:  # noqa: ARG001 - one signature for all
+    """The whole picture at its own size, 0 to 255 [3, H, W]; faces are found in it, each cut out at 160 x 160, 32 of it margin.
+
+    Source: arctanxarc/UniCTokens `sync_r1_grpo/utils.py` (9f7a80c), which sets facenet-pytorch so.
+    """
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.float32)
 
 
 def lpips_96(pixels: Pixels, numbers: ModelInput) -> Tensor:  # noqa: ARG001 - one signature for all
@@ -177,15 +201,17 @@ PREPROCESSES: Mapping[str, Callable[[Pixels, ModelInput], Tensor]] = {
         dino_torchvision,
         dinov2_hf,
         dino_squash,
+        hps,
         dreamsim,
         mtg,
+        mtcnn_160_32,
         lpips_96,
         lpips_256,
         lpips_512,
     )
 }
-_FIXED_SIDE = {"lpips_96": 96, "lpips_256": 256, "lpips_512": 512}
-_OWN_RANGE = ("dreamsim", "mtg", "lpips_96", "lpips_256", "lpips_512")
+_FIXED_SIDE = {"mtcnn_160_32": 160, "lpips_96": 96, "lpips_256": 256, "lpips_512": 512}
+_OWN_RANGE = ("dreamsim", "mtg", "mtcnn_160_32", "lpips_96", "lpips_256", "lpips_512")
 """Preprocessings that use nothing of the model but its side."""
 
 

@@ -18,8 +18,10 @@ import numpy as np
 
 from evalkit.errors import MediaError, WeightsError
 from evalkit.features.cache import CacheKey
+from evalkit.features.extractor import Answerer
+from evalkit.features.forward import padded_forward, pictures_of, text_of
 from evalkit.features.pictures import Pictures
-from evalkit.features.spec import FeatureRequest, ImageContent, PairContent, TextContent
+from evalkit.features.spec import FeatureRequest, ImageContent, QuestionContent
 from evalkit.features.weights import NO_WEIGHTS
 from evalkit.nouns import State
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from evalkit.features.cache import FeatureCache
     from evalkit.features.extractor import Extractor
+    from evalkit.features.forward import Row
     from evalkit.features.spec import Content, ExtractorSpec
 
     Array = NDArray[np.float32]
@@ -126,7 +129,8 @@ class FeatureService:
     def _key(self, request: FeatureRequest) -> CacheKey | Missing:
         try:
             # How a backbone reads text cannot change what it sees in pictures.
-            spec = request.spec if isinstance(request.content, TextContent) else _without_text(request.spec)
+            textless = text_of(request.content) is None and not isinstance(request.content, QuestionContent)
+            spec = _without_text(request.spec) if textless else request.spec
             return CacheKey(self._fingerprint(spec), request.output, request.content.key)
         except WeightsError as error:
             return Missing(State.WEIGHTS_MISSING, str(error))
@@ -148,7 +152,7 @@ class FeatureService:
         for spec, requests in wanted.items():
             extractor = self._extractor(spec)
             if not isinstance(extractor, Missing):
-                for picture in _pictures(request.content for request in requests):
+                for picture in (picture for request in requests for picture in pictures_of(request.content)):
                     needs[picture][extractor.preprocess_key] = extractor
         with self._lock:
             for picture, by_key in needs.items():
@@ -164,10 +168,10 @@ class FeatureService:
 
     def _compute(self, extractor: Extractor, requests: Sequence[FeatureRequest]) -> FeatureView:
         """Runs the backbone once for each distinct content, whatever asks and by whatever path it is known."""
-        found: FeatureView = {}
+        found = self._answered(extractor, requests)
         asked: dict[type, dict[str, list[FeatureRequest]]] = defaultdict(lambda: defaultdict(list))
-        inputs: dict[str, tuple[Array, ...] | str] = {}
-        for request in requests:
+        inputs: dict[str, Row] = {}
+        for request in (request for request in requests if request not in found):
             content = request.content
             ready = inputs.get(content.key) or self._input(extractor, content)
             if isinstance(ready, Missing):
@@ -182,12 +186,30 @@ class FeatureService:
                 found |= self._forward(extractor, [inputs[key] for key in batch], [by_key[key] for key in batch])
         return found
 
+    def _answered(self, extractor: Extractor, requests: Sequence[FeatureRequest]) -> FeatureView:
+        """Asks the questions among the requests, each once, and keeps the answers in the cache."""
+        asked: dict[QuestionContent, list[FeatureRequest]] = defaultdict(list)
+        for request in requests:
+            if isinstance(request.content, QuestionContent):
+                asked[request.content].append(request)
+        try:
+            if asked and not isinstance(extractor, Answerer):
+                raise TypeError("wanted a judge to ask, found a backbone that answers no questions")
+            answers = extractor.answer([*asked], self.pictures.pixels) if isinstance(extractor, Answerer) else []
+        except Exception as error:  # as in `_forward`
+            return {request: _failed(extractor.spec, error) for same in asked.values() for request in same}
+        found: FeatureView = {}
+        for answer, same in zip(answers, asked.values(), strict=True):
+            rows = answer if isinstance(answer, Missing) else {name: array[None] for name, array in answer.items()}
+            found |= {r: rows if isinstance(rows, Missing) else self._kept(extractor, r, rows, 0) for r in same}
+        return found
+
     def _forward(
-        self, extractor: Extractor, inputs: Sequence[tuple[Array, ...] | str], asked: Sequence[list[FeatureRequest]]
+        self, extractor: Extractor, inputs: Sequence[Row], asked: Sequence[list[FeatureRequest]]
     ) -> FeatureView:
         """One forward pass, its outputs kept in the cache; `asked[i]` are the requests that `inputs[i]` answers."""
         try:
-            outputs = _padded_forward(extractor, inputs)
+            outputs = padded_forward(extractor, inputs)
         except Exception as error:  # a backbone's code: its failure is a state of what asked, not the end of the run
             return {request: _failed(extractor.spec, error) for requests in asked for request in requests}
         self.extracted[extractor.spec.model] += len(inputs)
@@ -214,16 +236,16 @@ class FeatureService:
                 return task.result()[extractor.preprocess_key]
         return self._prepare_one(picture, {extractor.preprocess_key: extractor})[extractor.preprocess_key]
 
-    def _input(self, extractor: Extractor, content: Content) -> tuple[Array, ...] | str | Missing:
+    def _input(self, extractor: Extractor, content: Content) -> Row | Missing:
         picture: ImageContent | None = None
+        text = text_of(content)
         try:
-            if isinstance(content, TextContent):
-                problem = extractor.text_problem(content.text)
-                return content.text if problem is None else Missing(State.TEXT_TOO_LONG, problem)
+            if text is not None and (problem := extractor.text_problem(text)) is not None:
+                return Missing(State.TEXT_TOO_LONG, problem)
             prepared = []
-            for picture in [content] if isinstance(content, ImageContent) else [content.first, content.second]:
+            for picture in pictures_of(content):
                 prepared.append(self._ready(extractor, picture))
-            return tuple(prepared)
+            return (*prepared, *([] if text is None else [text]))
         except MediaError as error:
             return Missing(State.DECODE_ERROR, str(error), picture)
         except Exception as error:  # as in `_forward`
@@ -238,24 +260,3 @@ def _without_text(spec: ExtractorSpec) -> ExtractorSpec:
 def _failed(spec: ExtractorSpec, error: Exception) -> Missing:
     name = spec.family if spec.model == NO_WEIGHTS else spec.model
     return Missing(State.EXTRACTOR_ERROR, f"{name}: {type(error).__name__}: {error}")
-
-
-def _pictures(contents: Iterable[Content]) -> list[ImageContent]:
-    found: dict[ImageContent, None] = {}
-    for content in contents:
-        if isinstance(content, ImageContent):
-            found[content] = None
-        elif isinstance(content, PairContent):
-            found[content.first] = found[content.second] = None
-    return list(found)
-
-
-def _padded_forward(extractor: Extractor, inputs: Sequence[tuple[Array, ...] | str]) -> dict[str, Array]:
-    """One forward pass at the extractor's fixed number of rows; the last row is repeated to fill it."""
-    padded = [*inputs, *[inputs[-1]] * (extractor.forward_batch - len(inputs))]
-    if isinstance(padded[0], str):
-        return extractor.encode_texts([text for text in padded if isinstance(text, str)])
-    stacks = [
-        np.stack(arrays) for arrays in zip(*(arrays for arrays in padded if not isinstance(arrays, str)), strict=True)
-    ]
-    return extractor.encode_images(stacks[0]) if len(stacks) == 1 else extractor.encode_pairs(stacks[0], stacks[1])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from evalkit.nouns.base import Name, Noun
+from evalkit.nouns.base import Name, Noun, digest
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 
@@ -15,7 +15,7 @@ class ExtractorSpec(Noun):
     """A backbone with its preprocessing: one of these is loaded once and shared by every metric that names it."""
 
     family: Name
-    """Entry point in the group `evalkit.extractors`: `clip`, `open_clip`, `dino`, `dreamsim`, `lpips`, `mtg`."""
+    """Entry point in the group `evalkit.extractors`: `clip`, `open_clip`, `dino`, `dreamsim`, `lpips`, `mtg` and so on."""
     model: str
     """Hub id (`openai/clip-vit-base-patch32`), a local folder, `sandbox:NAME` for the embedded models, or `none` where
     nothing is loaded."""
@@ -67,7 +67,45 @@ class PairContent:
         return f"{self.first.sha256}-{self.second.sha256}"
 
 
-Content = ImageContent | TextContent | PairContent
+@dataclass(frozen=True)
+class PromptedContent:
+    """A picture with a text, for backbones that read both at once (ImageReward)."""
+
+    image: ImageContent
+    text: str
+
+    @property
+    def key(self) -> str:
+        """Both hashes, the text's prefixed so that it cannot be a second picture's."""
+        return f"{self.image.sha256}-{TextContent(self.text).key}"
+
+
+@dataclass(frozen=True)
+class QuestionContent:
+    """A question to a judge: what is shown under which rubric, and how often and how strictly it is asked."""
+
+    rubric: str
+    """Which of the rubrics that the spec's `text` names."""
+    shown: tuple[ImageContent | str, ...]
+    """Pictures and texts in order."""
+    runs: int
+    tries: int
+    """Replies a run, until one can be read."""
+    temperature: float
+    bounds: tuple[int, int] | None
+    """The least and the greatest score, None where they are not checked."""
+    need_all: bool
+    """Whether a run that could not be read leaves the question without an answer."""
+
+    @property
+    def key(self) -> str:
+        """Digest of everything in it, prefixed so that it can be neither a picture's nor a text's."""
+        shown = [["picture", p.sha256] if isinstance(p, ImageContent) else ["text", p] for p in self.shown]
+        asked = [self.runs, self.tries, self.temperature, self.bounds, self.need_all]
+        return "q" + digest([self.rubric, shown, asked])
+
+
+Content = ImageContent | TextContent | PairContent | PromptedContent | QuestionContent
 
 
 @dataclass(frozen=True)

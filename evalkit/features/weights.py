@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from evalkit.errors import WeightsError
-from evalkit.features.backbones import Backbone, backbones
+from evalkit.features.backbones import ALTERNATIVE, Backbone, backbones
 from evalkit.features.weight_files import ANY_MODEL, SHARDS, chosen, sha256_of, weight_files
 from evalkit.progress import warn
 
@@ -21,6 +21,8 @@ Origin = Literal["none", "sandbox", "folder", "EVALKIT_WEIGHTS", "hub cache", "t
 SANDBOX = "sandbox:"
 NO_WEIGHTS = "none"
 """The model of a family that has nothing to load."""
+SERVED = "served:"
+"""Before the name of a model that a server runs: nothing of it is on this machine."""
 _SANDBOX_FOLDER = Path(__file__).resolve().parent.parent / "sandbox" / "weights"
 _COMPOSED = {"dreamsim": ("dino", "clip"), "mtg": ("dino", "mtg")}
 """Sandbox backbones that are made of others' weights."""
@@ -57,7 +59,7 @@ def find_weights(model: str, *, revision: str | None = None, fetch: bool = False
 
     Raises WeightsError in one line: what was wanted, size and licence, where it was looked for, the mending command.
     """
-    if model == NO_WEIGHTS:
+    if model == NO_WEIGHTS or model.startswith(SERVED):
         return WeightsSource(Path(), "none", model, None, ())
     looked: list[str] = []
     for source in _places(model, revision, looked):
@@ -102,7 +104,7 @@ def how_to_get(model: str) -> str:
 
 def weights_at_hand(model: str) -> WeightsSource | None:
     """The weights of `model` if they are on this machine; nothing is downloaded or hashed."""
-    if model == NO_WEIGHTS:
+    if model == NO_WEIGHTS or model.startswith(SERVED):
         return find_weights(model)
     lacking = [part for part in _parts(model) if weights_at_hand(part) is None]
     return None if lacking else next(_places(model, None, []), None)
@@ -140,7 +142,7 @@ def _folders(
             looked.append(f"EVALKIT_WEIGHTS ({folder})")
     else:
         looked.append("EVALKIT_WEIGHTS (not set)")
-    if known is not None and known.source == "torchvision":
+    if known is not None and known.source in ("torchvision", "facenet"):
         yield "torch cache", _torch_cache(), None
     elif (known is None or known.source == "hub") and (cached := _hub_cache(known, model, revision, looked)):
         yield "hub cache", cached, cached.name if _COMMIT.fullmatch(cached.name) else None
@@ -216,6 +218,9 @@ def _mend(model: str, known: Backbone | None) -> str:
         kind = model.partition("/")[2]
         call = f"dreamsim(dreamsim_type='{kind}', device='cpu', cache_dir='DIR/{model.replace('/', '--')}')"
         return f'get them with `python -c "from dreamsim import dreamsim; {call}"` and set EVALKIT_WEIGHTS=DIR'
+    if known is not None and known.source == "facenet":
+        call = f"from facenet_pytorch import InceptionResnetV1 as N; N(pretrained='{model.partition('/')[2]}')"
+        return f'get them with `python -c "{call}"`, {elsewhere}'
     if known is not None and known.source == "torchvision":
         builder = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}[model.partition("/")[2]]
         call = f"import torchvision; torchvision.models.{builder}(weights='IMAGENET1K_V1')"
@@ -223,7 +228,9 @@ def _mend(model: str, known: Backbone | None) -> str:
     hub = _hub_id(model, known)
     if not _HUB_ID.fullmatch(hub):
         return f"it is neither a folder, nor ORG/NAME on the hub, nor sandbox:NAME; known are {', '.join(backbones())}"
-    return f"get them with `hf download {hub}`, {elsewhere}"
+    exact = known is not None and not any(ALTERNATIVE in line for line in known.files)
+    names = " ".join(["", *known.files]) if known is not None and exact else ""
+    return f"get them with `hf download {hub}{names}`, {elsewhere}"
 
 
 def _fetch_hub(model: str, known: Backbone | None, revision: str | None) -> None:

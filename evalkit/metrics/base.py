@@ -58,6 +58,8 @@ class Item:
     targets: tuple[ImageContent, ...]
     target_masks: tuple[Path | None, ...] = ()
     """The subject's mask in each target, None where the data has none; as many as targets, or empty for none at all."""
+    target_subjects: tuple[str, ...] = ()
+    """Whom or what each target shows; as many as targets, or empty where all show one subject."""
 
     def need_targets(self) -> None:
         """Raises Unscorable (`reference_missing`) where the case has no target picture."""

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from evalkit.content import read_yaml
 from evalkit.errors import UsageError
 from evalkit.features.spec import ExtractorSpec
+from evalkit.metrics.validity import Validity
 from evalkit.nouns import Medium, Name, Noun
 from evalkit.registry import unknown
 
@@ -54,8 +55,8 @@ class MetricCard(Noun):
     meaning: str
     formula: str
     unit: str
-    range: tuple[float, float | None]
-    """Of the formula, before a variant's scale; null where it has no upper bound."""
+    range: tuple[float | None, float | None]
+    """Of the formula, before a variant's scale; null where it has no lower or no upper bound."""
     direction: Literal["higher", "lower"]
     """Which way is better."""
     identical: float | None
@@ -70,6 +71,8 @@ class MetricCard(Noun):
     """Raised whenever a number can change."""
     sources: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    validity: Validity | None = None
+    """What the metric should respond to and what it should ignore, None where nothing is said."""
     default_variant: Name
     variants: dict[Name, VariantCard] = Field(min_length=1)
 

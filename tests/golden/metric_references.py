@@ -15,6 +15,7 @@ from torch.nn.functional import cosine_similarity
 from torchvision import transforms as t
 
 from tests import official
+from tests.golden import reward_references as rewards
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,5 +192,9 @@ REFERENCES: dict[tuple[str, str], Callable[[Path, Shown], float]] = {
     ("lpips", "alex_256"): lambda at, s: lpips_distance(at, s, "alex", 256),
     ("lpips", "alex_512"): lambda at, s: lpips_distance(at, s, "alex", 512),
     ("lpips", "vgg_256"): lambda at, s: lpips_distance(at, s, "vgg", 256),
+    ("hps", "v2_0"): lambda at, s: rewards.hps(at, s.sample, s.prompt, "v2.0"),
+    ("hps", "v2_1"): lambda at, s: rewards.hps(at, s.sample, s.prompt, "v2.1"),
+    ("aesthetic", "opens2v"): lambda at, s: rewards.aesthetic(at, s.sample),
+    ("image_reward", "v1_0"): lambda at, s: rewards.image_reward(at, s.sample, s.prompt),
 }
 """By metric and variant: the folder of published weights and what is shown, to the value."""

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from evalkit.engine.backbones import Backbones
+from evalkit.features.backbones import backbones as published
 from evalkit.features.cache import FeatureCache
 from evalkit.features.pictures import Pictures
 from evalkit.features.service import FeatureService, Missing
@@ -23,7 +24,7 @@ from evalkit.media import decode_image, write_image
 from evalkit.metrics.base import Bound, Item, Metric
 from evalkit.nouns import Case
 from evalkit.registry import METRICS, entries, load
-from tests import official, tiny_weights
+from tests import official, tiny_rewards, tiny_weights
 from tests.golden.metric_references import REFERENCES, Shown
 
 if TYPE_CHECKING:
@@ -38,8 +39,12 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # dreamsim, lpips and peft wa
 FIRST_PARTY = [
     name for name, entry in entries(METRICS).items() if entry.dist is not None and entry.dist.name == "evalkit"
 ]
-COMPARED = [name for name in FIRST_PARTY if "target_masks" not in load(METRICS, name).card.needs]
-"""Those of pictures and prompts; what is measured inside masks is compared in `test_reference_numbers.py`."""
+JUDGED = [n for n in FIRST_PARTY if load(METRICS, n).card.reward_family == "judge"]
+COMPARED = [
+    n for n in FIRST_PARTY if "target_masks" not in load(METRICS, n).card.needs and n not in ("facesim", *JUDGED)
+]
+"""Those of pictures and prompts; what is measured inside masks is compared in `test_masked_variants.py`, faces, which these
+pictures do not show, in `test_face_variants.py`; a judge has no weights, and its reading of replies is in `test_judge_parse.py`."""
 VARIANTS = [(name, variant) for name in COMPARED for variant in load(METRICS, name).card.variants]
 TRUNCATING = [
     (n, v)
@@ -57,6 +62,11 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     **{f"dreamsim/{kind}": partial(tiny_weights.write_dreamsim, kind=kind) for kind in DREAMSIM},
     "lpips/alex": lambda folder: tiny_weights.write_trunk(folder, *official.LPIPS_TRUNKS["alex"]),
     "lpips/vgg": lambda folder: tiny_weights.write_trunk(folder, *official.LPIPS_TRUNKS["vgg"]),
+    "ViT-H-14/hps_v2.0": partial(tiny_rewards.write_hps, version="v2.0"),
+    "ViT-H-14/hps_v2.1": partial(tiny_rewards.write_hps, version="v2.1"),
+    "aesthetic/sac_logos_ava1": tiny_rewards.write_aesthetic,
+    "THUDM/ImageReward": tiny_rewards.write_image_reward,
+    "google-bert/bert-base-uncased": tiny_rewards.write_vocabulary,
 }
 SIZES = ((300, 406), (455, 300), (227, 224), (64, 91), (500, 750))
 """Height and width; at a shorter side of 224 the first two are cropped one pixel apart by the two roundings in use."""
@@ -131,11 +141,12 @@ def bound_of(name: str, variant: str) -> Bound:
 
 
 def write_weights(scene: Scene, name: str, variant: str) -> None:
-    """The small weights of a variant's backbone, where they are not yet."""
+    """The small weights of a variant's backbone and of what it stands on, where they are not yet."""
     model = bound_of(name, variant).extractor.model
-    folder = scene.weights / model.replace("/", "--")
-    if not folder.is_dir():
-        WRITERS[model](folder)
+    for part in (model, *published()[model].parts):
+        folder = scene.weights / part.replace("/", "--")
+        if not folder.is_dir():
+            WRITERS[part](folder)
 
 
 def ours(scene: Scene, name: str, variant: str, shown: Sequence[Shown]) -> list[float | None]:

@@ -12,6 +12,9 @@ from evalkit.errors import DataError, UsageError
 from evalkit.features.backbones import backbones
 from evalkit.features.preprocess import PREPROCESSES
 from evalkit.features.text import TEXTS
+from evalkit.features.weights import SERVED
+from evalkit.judges.prompts import read_prompts
+from evalkit.judges.shown import SHOW_RULES
 from evalkit.metrics.card import SIGNATURE_KEYS, MetricCard, VariantCard, read_card
 from evalkit.registry import BENCHMARKS, EXTRACTORS, METRICS, load, names
 from tests.fakes import CARD, FakeMetric, write_card
@@ -28,8 +31,9 @@ VARIANTS: list[tuple[str, VariantCard]] = [
 IDS = [name for name, _ in VARIANTS]
 DIVERSITY = ("mtg_nssm", "dino_nssm")
 """Higher is better, and a copy is the worst."""
-UNMASKED = ("sdino", "consistency_ratio", "diversity_over_consistency")
-"""The sample's background counts, or another score decides, so a copy has no value of its own."""
+UNMASKED = ("sdino", "consistency_ratio", "diversity_over_consistency", "concept_preservation")
+"""The sample's background counts, another score decides, or a judge, so a copy has no value of its own."""
+JUDGE = "judge"
 
 
 def test_there_are_cards() -> None:
@@ -41,6 +45,11 @@ def test_there_are_cards() -> None:
 def test_a_variant_names_what_there_is(_name: str, variant: VariantCard) -> None:
     extractor = variant.extractor
     assert extractor.family in names(EXTRACTORS)
+    if extractor.family == JUDGE:
+        assert extractor.model.startswith(SERVED)
+        assert extractor.preprocess in SHOW_RULES
+        assert read_prompts(extractor.text, None).texts
+        return
     assert extractor.preprocess in PREPROCESSES
     assert extractor.text is None or extractor.text in TEXTS
     assert backbones()[extractor.model].family == extractor.family
@@ -60,19 +69,25 @@ def test_a_variant_says_where_it_comes_from(_name: str, variant: VariantCard) ->
 
 @pytest.mark.parametrize("card", CARDS.values(), ids=CARDS)
 def test_text_preprocessing_is_where_text_is_read(card: MetricCard) -> None:
+    if card.reward_family == JUDGE:  # a judge reads its rubric whatever it rates
+        assert all(variant.extractor.text is not None for variant in card.variants.values())
+        return
     assert {variant.extractor.text is not None for variant in card.variants.values()} == {"prompt" in card.needs}
 
 
 @pytest.mark.parametrize("card", CARDS.values(), ids=CARDS)
 def test_a_card_agrees_with_itself(card: MetricCard) -> None:
     low, high = card.range
-    assert high is None or low < high
+    assert low is None or high is None or low < high
     if card.identical is not None:
         assert card.identical == (high if card.direction == "higher" and card.name not in DIVERSITY else low)
     assert (card.identical is not None) == ("targets" in card.needs and card.name not in UNMASKED)
     assert "sample" in card.needs
-    assert "(undefined)" in card.undefined or "(reference_missing)" in card.undefined
-    assert ("(text_too_long)" in card.undefined) == ("prompt" in card.needs)
+    assert any(f"({state})" in card.undefined for state in ("undefined", "reference_missing", "judge_unparsed"))
+    assert ("(judge_unparsed)" in card.undefined) == (card.reward_family == JUDGE)
+    encoders = [variant.extractor for variant in card.variants.values() if variant.extractor.family != JUDGE]
+    read = [encoder.text for encoder in encoders if encoder.text is not None]
+    assert ("(text_too_long)" in card.undefined) == any(not name.endswith("_truncate") for name in read)
     assert ("(mask_missing)" in card.undefined) == ("target_masks" in card.needs)
     assert card.sources
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from evalkit.features.spec import ImageContent, PairContent, TextContent
+from evalkit.features.forward import pictures_of, text_of
+from evalkit.features.spec import ImageContent, PairContent, QuestionContent
 from evalkit.metrics.base import Bound, Item, Metric, Outcome, Unscorable
 from evalkit.nouns import Case, State, digest
 from evalkit.registry import METRICS, load, names
@@ -26,10 +27,15 @@ PLAIN = [pair for pair in ALL if pair[0] not in GATED]
 WITH_TARGETS = [(name, variant) for name, variant in ALL if "targets" in load(METRICS, name).card.needs]
 MASK = np.arange(64) < 32 * np.ones((64, 1))
 """The left half of every target."""
-MAPS = {"semantic": (24, 24, 8), "visual": (24, 24, 32), "patches": (576, 8)}
-"""Outputs that are maps, and their shapes."""
-UNLIKE = [("sdino", "divrl_unmasked"), ("vsm", "equation_3")]
-"""What a copy's background takes part in, so that it need not have the card's value."""
+MAPS = {"semantic": (24, 24, 8), "visual": (24, 24, 32), "patches": (576, 8), "faces": (3, 517)}
+"""Outputs that are maps or lists, and their shapes."""
+BY_SAMPLE = [("facesim", "subjects_mean"), ("facesim", "id_crafter")]
+"""One value a sample, whatever number of targets it has."""
+NUMBERS = ("rating", "reward")
+"""Outputs that are one number."""
+JUDGED = [(name, variant) for name, variant in ALL if load(METRICS, name).card.reward_family == "judge"]
+UNLIKE = [("sdino", "divrl_unmasked"), ("vsm", "equation_3"), *JUDGED]
+"""What a copy's background or a judge takes part in, so that it need not have the card's value."""
 DIVERSITY = ("mtg_nssm", "dino_nssm")
 """Higher is better, and a copy is the worst."""
 COSINES = [("clip_i", "divrl"), ("dino_i", "divrl"), ("dreamsim", "ensemble"), ("clip_t", "divrl")]
@@ -64,11 +70,13 @@ def features(
         if isinstance(request.content, PairContent):
             return np.float32(0.0 if same else 0.1 + len(request.content.key) % 7) * np.ones((), np.float32)
         rng = np.random.default_rng(0 if same else sum(request.content.key.encode()))
+        if isinstance(request.content, QuestionContent):
+            return rng.integers(0, 5, request.content.runs).astype(np.float32)
         if request.output in MAPS:
             shape = MAPS[request.output]
             shared = np.eye(shape[-1])[0] * (request.output != "visual")
             return np.asarray(shared + 0.5 * rng.normal(size=shape), np.float32)
-        return rng.normal(size=8).astype(np.float32)
+        return rng.normal(size=() if request.output in NUMBERS else 8).astype(np.float32)
 
     return [[feature(r) for r in metric.requests(i, bound(metric, variant))] for i in items]
 
@@ -95,10 +103,13 @@ def test_requests_ask_for_what_the_card_says_is_needed(name: str, variant: str) 
     metric: Metric = load(METRICS, name)
     one = item(targets=3)
     contents = {request.content for request in metric.requests(one, bound(metric, variant))}
-    pictures = {p for c in contents for p in ((c.first, c.second) if isinstance(c, PairContent) else (c,))}
+    shown = [part for content in contents if isinstance(content, QuestionContent) for part in content.shown]
+    pictures = {picture for content in contents for picture in pictures_of(content)}
+    pictures |= {part for part in shown if isinstance(part, ImageContent)}
     assert one.sample in pictures
     assert set(one.targets) <= pictures or "targets" not in metric.card.needs
-    assert (TextContent(one.case.prompt) in contents) == ("prompt" in metric.card.needs)
+    texts = {text_of(content) for content in contents} - {None} | {part for part in shown if isinstance(part, str)}
+    assert texts == ({one.case.prompt} if "prompt" in metric.card.needs else set())
     assert not (set(one.targets) & pictures) or "targets" in metric.card.needs
 
 
@@ -122,7 +133,7 @@ def test_one_outcome_an_item_in_order_whatever_is_beside_it(name: str, variant: 
 
 @pytest.mark.parametrize(("name", "variant"), PLAIN)
 def test_weights_are_the_number_of_targets(name: str, variant: str) -> None:
-    pairs = "targets" in load(METRICS, name).card.needs
+    pairs = "targets" in load(METRICS, name).card.needs and (name, variant) not in BY_SAMPLE
     assert [o.weight for o in scored(name, variant, [item("a", targets=1), item("b", targets=4)])] == (
         [1, 4] if pairs else [1, 1]
     )
@@ -135,7 +146,7 @@ def test_values_are_in_the_range_of_the_card(name: str, variant: str) -> None:
     for outcome in scored(name, variant, [item(f"case{n}") for n in range(20)]):
         assert outcome.value is not None
         value = outcome.value / card.variant(variant).scale
-        assert low - 1e-12 <= value <= (np.inf if high is None else high + 1e-12)
+        assert (-np.inf if low is None else low - 1e-12) <= value <= (np.inf if high is None else high + 1e-12)
 
 
 @pytest.mark.parametrize(("name", "variant"), [p for p in WITH_TARGETS if p in PLAIN and p not in UNLIKE])

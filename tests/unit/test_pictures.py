@@ -9,7 +9,7 @@ import pytest
 
 from evalkit.errors import MediaError
 from evalkit.features.pictures import Pictures
-from evalkit.features.spec import ImageContent, PairContent, TextContent
+from evalkit.features.spec import ImageContent, PairContent, PromptedContent, TextContent
 from tests.fakes import picture, write_picture
 
 if TYPE_CHECKING:
@@ -83,5 +83,6 @@ def test_threads_share_the_memory(tmp_path: Path) -> None:
 def test_keys_of_pictures_texts_and_pairs_cannot_meet(tmp_path: Path) -> None:
     a, b = write_picture(tmp_path / "a.png", 0), write_picture(tmp_path / "b.png", 1)
     keys = [a.key, b.key, TextContent(a.key).key, TextContent("").key, PairContent(a, b).key, PairContent(b, a).key]
+    keys += [PromptedContent(a, "").key, PromptedContent(a, b.key).key, PromptedContent(b, "").key]
     assert len(set(keys)) == len(keys)
     assert TextContent("é").key == "t4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c"

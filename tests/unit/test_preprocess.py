@@ -201,6 +201,15 @@ def test_crops_differ_exactly_where_the_rounding_does() -> None:
     np.testing.assert_array_equal(run("clip_hf", four, given), run("clip_openai", four, given))
 
 
+WHOLE = ("mtcnn_160_32",)
+"""Preprocessings that keep the picture's size: what is found in it is cut out later."""
+
+
+def test_faces_are_looked_for_in_the_picture_as_it_is() -> None:
+    pixels = picture(50, 70)
+    np.testing.assert_array_equal(run("mtcnn_160_32", pixels, numbers(64)), pixels.transpose(2, 0, 1))
+
+
 @pytest.mark.parametrize("name", sorted(PREPROCESSES))
 def test_output_is_what_the_contract_says(name: str) -> None:
     pixels = picture(50, 70)
@@ -208,7 +217,7 @@ def test_output_is_what_the_contract_says(name: str) -> None:
     steps = preprocess(name, given, among=tuple(PREPROCESSES))
     out = steps(pixels)
     assert out.dtype == np.float32
-    assert out.shape == (3, steps.size, steps.size)
+    assert out.shape == ((3, 50, 70) if name in WHOLE else (3, steps.size, steps.size))
     np.testing.assert_array_equal(pixels, before)
     np.testing.assert_array_equal(out, steps(pixels))
 

@@ -329,6 +329,14 @@ def test_a_value_outside_the_cards_range_is_an_error_of_its_score(tiny: World, m
         checked(Outcome.scored(-10_001.0), percent)
 
 
+def test_a_range_may_be_open_below(metric: FakeMetric) -> None:
+    text = metric.card_path.read_text(encoding="utf-8").replace("range: [-100, null]", "range: [null, 1]")
+    metric.card_path.write_text(text, encoding="utf-8")
+    assert checked(Outcome.scored(-1e9), column(metric)).value == -1e9
+    with pytest.raises(ValueError, match=r"range \(no lower bound to 1\), found 2.0"):
+        checked(Outcome.scored(2.0), column(metric))
+
+
 def test_a_true_picture_is_not_compared_with_itself(tiny: World, metric: FakeMetric) -> None:
     target = targets_of(tiny.benchmark, Pictures()).pixels()["s0/1.png"]
     tiny.write_sample("s0.p0", 0, drawn=1, true_picture=True)

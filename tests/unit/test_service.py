@@ -9,7 +9,7 @@ from evalkit.features.cache import FeatureCache
 from evalkit.features.extractor import Extractor
 from evalkit.features.pictures import Pictures
 from evalkit.features.service import FeatureService, Missing
-from evalkit.features.spec import FeatureRequest, ImageContent, PairContent, TextContent
+from evalkit.features.spec import FeatureRequest, ImageContent, PairContent, PromptedContent, TextContent
 from evalkit.features.weights import NO_WEIGHTS
 from evalkit.nouns import State
 from tests.fakes import (
@@ -227,6 +227,41 @@ def test_a_text_that_is_too_long_is_missing_and_runs_nothing(service: FeatureSer
     assert view[long] == Missing(State.TEXT_TOO_LONG, "wanted at most 40 characters, found 41")
     assert backbones.loaded[0].shapes == []
     assert not isinstance(service.features([short, long])[short], Missing)
+
+
+def test_a_picture_with_a_text_is_read_at_once(
+    service: FeatureService, backbones: FakeBackbones, contents: list[ImageContent]
+) -> None:
+    asked = [PromptedContent(picture, text) for picture in contents[:2] for text in ("one", "two", "three")]
+    requests = [FeatureRequest(SPEC, content, "fit") for content in asked]
+    view = service.features([*requests, requests[0]])
+    values = [float(np.asarray(view[request])) for request in requests]
+    assert len(set(values)) == 6
+    assert service.extracted == {"fake/one": 6}
+    assert backbones.loaded[0].prepared == 2
+    alone = FakeBackbones().service()
+    assert [float(np.asarray(alone.features([request])[request])) for request in reversed(requests)] == values[::-1]
+    alone.close()
+
+
+def test_a_picture_with_a_text_is_missing_by_either(service: FeatureService, contents: list[ImageContent]) -> None:
+    contents[1].path.unlink()
+    kinds = [(contents[0], "x" * (LONGEST_TEXT + 1)), (contents[1], "x"), (contents[0], "x")]
+    requests = [FeatureRequest(SPEC, PromptedContent(picture, text), "fit") for picture, text in kinds]
+    view = service.features(requests)
+    long, gone = (view[request] for request in requests[:2])
+    assert isinstance(long, Missing)
+    assert isinstance(gone, Missing)
+    assert (long.state, gone.state, gone.picture) == (State.TEXT_TOO_LONG, State.DECODE_ERROR, contents[1])
+    assert not isinstance(view[requests[2]], Missing)
+
+
+def test_how_a_text_is_read_tells_a_picture_with_a_text_apart(
+    service: FeatureService, contents: list[ImageContent]
+) -> None:
+    specs = [replace_spec(SPEC, text=name) for name in ("hf_pad", "hf_truncate")]
+    service.features(FeatureRequest(spec, PromptedContent(contents[0], "one"), "fit") for spec in specs)
+    assert service.extracted == {"fake/one": 2}
 
 
 def test_nothing_asked_nothing_done(service: FeatureService, backbones: FakeBackbones) -> None:

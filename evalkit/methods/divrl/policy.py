@@ -168,6 +168,7 @@ class KontextPolicy:
         staged = folder.with_name(f".{folder.name}.part")
         _remove(staged)
         self._model.save_pretrained(str(staged))
+        (staged / "README.md").unlink(missing_ok=True)  # an empty model card with this machine's paths
         _remove(folder)
         staged.rename(folder)
 

@@ -83,3 +83,7 @@ class Opponent:
     def encode_pairs(self, first: Array, second: Array) -> dict[str, Array]:
         """Refused."""
         raise UsageError("wanted a distance of pairs, found the family 'opponent', which reads single pictures")
+
+    def encode_prompted(self, batch: Array, texts: Sequence[str]) -> dict[str, Array]:
+        """Refused."""
+        raise UsageError("wanted features of a picture with a text, found the family 'opponent', which reads no text")

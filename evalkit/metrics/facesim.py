@@ -1,0 +1,164 @@
+"""FaceSim: how much the people in a sample look like those of its references to a face recogniser.
+
+The cosine between face embeddings, of the largest face in each reference and one of the sample's, rescaled so that a
+floor is 0; then a mean over references, or over subjects a mix of the mean and the least.
+
+Source: franciszzj/OpenS2V-Nexus (ef17513), `eval/get_facesim.py`; arctanxarc/UniCTokens (9f7a80c), `sync_r1_grpo/utils.py`;
+ID-Crafter, the face reward (equation 7), of which there is no public code. Deviations: FaceNet's embeddings in place of
+OpenS2V's and ID-Crafter's recognisers, so that only `sync_r1` has its source's own numbers; a picture without a face is not
+padded and searched again, as OpenS2V does; ID-Crafter does not say which face is whose, here the most alike.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from evalkit.content import content
+from evalkit.errors import UsageError
+from evalkit.features.spec import FeatureRequest
+from evalkit.metrics.base import Bound, Item, Metric, Outcome
+from evalkit.metrics.cosine import cosine
+from evalkit.nouns import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[np.float32]
+
+FOUND = 5
+"""Numbers after a face's embedding: where it is, and how probable."""
+
+
+def face_similarity(
+    faces: ArrayLike, references: ArrayLike, *, matching: Literal["largest", "best"] = "largest", floor: float = 0.0
+) -> NDArray[np.float64]:
+    """How much the person of each reference is in a picture; not symmetric.
+
+    faces: embeddings [N, D] of the picture's faces, the largest first; references: [R, D]. `largest` compares the first
+    face, `best` the most alike of all, which may be one face for several references. Returns [R]: (cos - floor) /
+    (1 - floor), at least 0; 1 for the same embedding, NaN without a face and where an embedding is zero.
+
+    Raises: UsageError for other shapes, an unknown matching or a floor outside [-1, 1).
+
+    Example:
+        >>> face_similarity([[1.0, 0.0], [0.6, 0.8]], [[0.0, 1.0], [0.8, 0.6]], matching="best").round(2).tolist()
+        [0.8, 0.96]
+    """
+    import numpy as np
+
+    ours, theirs = np.asarray(faces, np.float64), np.asarray(references, np.float64)
+    if ours.ndim != 2 or theirs.ndim != 2 or ours.shape[1] != theirs.shape[1]:
+        raise UsageError(
+            f"wanted faces [N, D] and references [R, D], found {list(ours.shape)} and {list(theirs.shape)}"
+        )
+    if matching not in ("largest", "best"):
+        raise UsageError(f"wanted matching 'largest' or 'best', found {matching!r}")
+    if not -1 <= floor < 1:
+        raise UsageError(f"wanted a floor in [-1, 1), found {floor!r}")
+    if not len(ours):
+        return np.full(len(theirs), np.nan)
+    compared = ours if matching == "best" else ours[:1]
+    nearest = cosine(compared[:, None], theirs).max(0)
+    return np.asarray(np.maximum((nearest - floor) / (1 - floor), 0.0))
+
+
+def mean_and_least(similarities: ArrayLike, *, min_share: float = 0.5) -> NDArray[np.float64]:
+    """ID-Crafter's mix over the subjects of a picture, so that one whose identity is lost shows.
+
+    similarities: [..., S] of each subject. Returns [...]: (1 - min_share) * mean + min_share * least, in the range of the
+    similarities; NaN where one of them is, or there is none.
+
+    Raises: UsageError for a share outside [0, 1].
+
+    Example:
+        >>> mean_and_least([0.9, 0.5]).round(2).item()
+        0.6
+    """
+    import numpy as np
+
+    values = np.asarray(similarities, np.float64)
+    if not 0 <= min_share <= 1:
+        raise UsageError(f"wanted a share of the least subject in [0, 1], found {min_share!r}")
+    if not values.shape[-1]:
+        return np.full(values.shape[:-1], np.nan)
+    return np.asarray((1 - min_share) * values.mean(-1) + min_share * values.min(-1))
+
+
+def over_frames(similarities: ArrayLike, *, variant: Literal["official", "corrected"] = "corrected") -> float:
+    """FaceSim of one video.
+
+    similarities: [T] of its frames, NaN where a frame shows no face; such frames are left out. `official` also leaves out
+    frames of exactly 0, faces that are nothing alike, and is 0 where no frame is left (OpenS2V's code, for the recogniser
+    that enters its totals); `corrected` counts them, and is NaN where no frame shows a face.
+
+    Raises: UsageError for another shape or an unknown variant.
+
+    Example:
+        >>> over_frames([0.8, 0.0, float("nan")]), over_frames([0.8, 0.0, float("nan")], variant="official")
+        (0.4, 0.8)
+    """
+    import numpy as np
+
+    values = np.asarray(similarities, np.float64)
+    if values.ndim != 1:
+        raise UsageError(f"wanted one similarity a frame [T], found {list(values.shape)}")
+    if variant not in ("official", "corrected"):
+        raise UsageError(f"wanted variant 'official' or 'corrected', found {variant!r}")
+    left = values[~np.isnan(values)]
+    if variant == "official":
+        left = left[left != 0]
+    if len(left):
+        return float(left.mean())
+    return 0.0 if variant == "official" else float("nan")
+
+
+class FaceSimilarity(Metric):
+    """FaceSim as a plugin.
+
+    Variant parameters `matching` and `floor`, as of `face_similarity`; `faceless_sample` is `no_face` for the state or
+    `zero`; with `min_share`, as of `mean_and_least`, the value is over subjects, else it is the mean over references.
+    """
+
+    def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
+        """The faces of the sample and of every target."""
+        item.need_targets()
+        return [FeatureRequest(bound.extractor, picture, "faces") for picture in (item.sample, *item.targets)]
+
+    def score(self, items: Sequence[Item], bound: Bound, features: Sequence[Sequence[Array]]) -> list[Outcome]:
+        """References without a face are left out; a subject without any is no person that can be compared."""
+        return [self._one(item, bound, row) for item, row in zip(items, features, strict=True)]
+
+    def _one(self, item: Item, bound: Bound, row: Sequence[Array]) -> Outcome:
+        import numpy as np
+
+        params, (faces, *references) = bound.card.params, [array[:, :-FOUND] for array in row]
+        subjects = item.target_subjects or ("",) * len(references)
+        known = [(subject, found[0]) for subject, found in zip(subjects, references, strict=True) if len(found)]
+        if not known:
+            names = ", ".join(target.path.name for target in item.targets)
+            return Outcome(State.NO_FACE, reason=f"{item.case.case_id}: no face in its targets: {names}")
+        share = params.get("min_share")
+        weight = len(known) if share is None else 1
+        if not len(faces):
+            if params["faceless_sample"] == "zero":
+                return Outcome.scored(0.0, weight=weight)
+            return Outcome(State.NO_FACE, reason=f"no face in the sample {item.sample.path.name}")
+        similarity = face_similarity(
+            faces, np.stack([face for _, face in known]), matching=params["matching"], floor=params["floor"]
+        )
+        by_subject: dict[str, list[float]] = {}
+        for (subject, _), value in zip(known, similarity.tolist(), strict=True):
+            by_subject.setdefault(subject, []).append(value)
+        if share is None:
+            value = math.fsum(similarity) / len(known)
+        else:
+            means = [math.fsum(values) / len(values) for values in by_subject.values()]
+            value = mean_and_least(means, min_share=share).item()
+        return Outcome.scored(bound.card.scale * value, weight=weight)
+
+
+FACESIM = FaceSimilarity(content("metrics", "facesim", "card.yaml"))
