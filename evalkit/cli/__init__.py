@@ -20,6 +20,7 @@ from evalkit.cli import (
     generate,
     judge,
     listing,
+    plan,
     run,
     sandbox,
     score,
@@ -69,6 +70,7 @@ app.command("describe")(describe.describe)
 app.command("doctor")(doctor.doctor)
 app.command("compare")(compare.compare)
 app.command("diff")(diff.diff)
+app.command("plan")(plan.plan)
 app.command("audit")(audit.audit)
 app.command("validate")(validate.validate)
 app.command("agree")(agree.agree)

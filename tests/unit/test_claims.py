@@ -16,6 +16,7 @@ from evalkit.engine.diff import diff_runs
 from evalkit.engine.frozen import Frozen, read_frozen
 from evalkit.engine.gate import gate, read_policy
 from evalkit.engine.gate_report import junit, markdown
+from evalkit.engine.plan import plan_runs
 from evalkit.engine.scored import read_scored
 from evalkit.errors import DataError, EvalkitError, RunError, UsageError
 from evalkit.nouns import State
@@ -320,6 +321,42 @@ class TestDiff:
         assert "72 of 72 values differ" in out
         assert main(["diff", str(base), str(better), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["same"] is False
+
+
+class TestPlan:
+    def test_two_pilots_need_fewer_subjects_than_one(self, base: Path, better: Path) -> None:
+        both = plan_runs([base, better], 1.0, metric="clip_t", replications=50)
+        one = plan_runs([base], 1.0, metric="clip_t", replications=50)
+        needed = [next(c for c in p.plan.choices if (c.prompts, c.seeds) == (3, 1)).subjects for p in (both, one)]
+        assert needed[0] is not None
+        assert needed[1] is not None
+        assert needed[0] < 15  # deviations of 1
+        assert needed[1] > 200  # levels of 5
+        assert (both.single, one.single, both.pilots) == (False, True, ("base", "new"))
+        for choice in both.plan.choices:
+            assert choice.simulated is not None
+            assert 0.5 < choice.simulated <= 1
+
+    def test_hours_are_what_samples_take(self, base: Path, better: Path) -> None:
+        found = plan_runs([base, better], 1.0, seconds_per_sample=1800, replications=20)
+        assert found.hours(found.plan.choices[0].samples) == (found.plan.choices[0].samples or 0) / 2
+        assert plan_runs([base, better], 1.0, replications=20).hours(10) is None  # the runs were never timed
+        assert found.to_dict()["plan"]["choices"][0]["hours"] == found.hours(found.plan.choices[0].samples)
+
+    def test_what_cannot_be_planned(self, base: Path, tmp_path: Path) -> None:
+        other = write_run(tmp_path / "o", {"clip_t": values(seed=8)}, weights="v2")
+        with pytest.raises(UsageError, match="the pilots cannot be compared: the signatures differ in weights"):
+            plan_runs([base, other], 1.0)
+        with pytest.raises(
+            UsageError, match="wanted a metric of the pilot, found 'clip', which is none; did you mean 'clip_t'"
+        ):
+            plan_runs([base], 1.0, metric="clip")
+
+    def test_prints(self, base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["plan", "--pilot", str(base), "--detect", "1", "--replications", "20"]) == 0
+        out = capsys.readouterr().out
+        assert "to show a difference of 1 in clip_t with power 0.8, design nested" in out
+        assert "one pilot: the other method counts as having nothing in common with it" in out
 
 
 def test_compare_prints_a_table_and_sentences(base: Path, better: Path, capsys: pytest.CaptureFixture[str]) -> None:
