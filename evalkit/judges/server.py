@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+import weakref
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -67,6 +68,7 @@ class Server:
         limits = httpx2.Limits(max_connections=workers)
         timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
         self._client = httpx2.Client(timeout=timeout, limits=limits)
+        weakref.finalize(self, self._client.close)  # connections are kept open between questions
         self._refused: str | None = None
 
     def ask(self, turns: Sequence[Turn], pictures: Mapping[str, bytes], *, temperature: float, seed: int) -> Reply:
