@@ -44,9 +44,10 @@ class Result:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form that `--json` prints."""
+        """The JSON form that `--json` prints; `in_domain` only where a metric of the table is."""
         scores = {label: summary.model_dump(mode="json") for label, summary in self.scores.items()}
-        return {"run": str(self.path), "profile": self.profile, "scores": scores}
+        told = {"run": str(self.path), "profile": self.profile, "scores": scores}
+        return told | ({"in_domain": list(self.in_domain)} if self.in_domain else {})
 
     def to_summary(self) -> dict[str, Any]:
         """What `summary.json` in the run folder holds: no times, no paths, so that equal runs are equal bytes."""

@@ -169,6 +169,9 @@ def test_a_result_as_json(capsys: Capture, tmp_path: Path) -> None:
         "value": None, "n_scored": 0, "n_cases": 4, "signature": "metric:b|agg:micro", "states": {"weights_missing": 4},
     }  # fmt: skip
     assert told["scores"]["a"]["value"] == 85.12345
+    assert told["in_domain"] == ["a"]
+    print_result(result(tmp_path, in_domain=()), as_json=True)
+    assert set(json.loads(capsys.readouterr().out)) == {"run", "profile", "scores"}
 
 
 @pytest.mark.parametrize(
