@@ -83,3 +83,24 @@ def test_a_commit_is_held_back(scratch: Path) -> None:
     subprocess.run(["rm", "-r", str(candidate_again)], check=True)
     candidate(scratch, 2.0)
     assert shell(commit, scratch).returncode == 0
+
+
+@pytest.mark.timeout(600)
+def test_runs_of_the_embedded_world_go_through_the_gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder, method in (("a", "real_images"), ("again", "real_images"), ("worse", "wrong_subject")):
+        run = ["run", "--method", method, "--bench", "dreambench_pp", "--profile", "sandbox", "--limit", "150"]
+        assert main([*run, "--out", str(tmp_path / folder)]) == 0
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("metrics: {clip_i: {margin: 1.0}, dino_i: {margin: 1.0}}\n", encoding="utf-8")
+    assert main(["gate", "freeze", str(tmp_path / "a"), str(tmp_path / "a.json")]) == 0
+    held = ["--baseline", str(tmp_path / "a.json"), "--policy", str(policy)]
+    assert main(["gate", "--run", str(tmp_path / "again"), *held]) == 0
+    assert main(["gate", "--run", str(tmp_path / "worse"), *held]) == 1
+    capsys.readouterr()
+    assert main(["compare", str(tmp_path / "worse"), str(tmp_path / "a"), "--resamples", "999"]) == 0
+    told = capsys.readouterr().out
+    for metric in ("clip_i", "dino_i"):
+        assert f"\n{metric}: real_images is better than wrong_subject (" in told
+    assert (
+        main(["compare", str(tmp_path / "a"), str(tmp_path / "worse"), "--by", "category", "--resamples", "999"]) == 0
+    )
