@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -72,7 +71,9 @@ def number(value: float | None, scale: float) -> str:
     """A value with the digits that mean something: four decimals of the unscaled measure; `-` where there is none."""
     if value is None:
         return "-"
-    return f"{value:.{max(0, 4 - round(math.log10(scale)))}f}"
+    from evalkit.engine.result import decimals
+
+    return f"{value:.{decimals(scale)}f}"
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: tuple[int, ...] = ()) -> None:

@@ -43,8 +43,7 @@ class Column:
 
     def applies(self, case: Case) -> bool:
         """False where the protocol leaves this case out of this metric."""
-        facets = {"category": {case.category}, "tag": set(case.tags)}
-        return all(not facets[key].isdisjoint(wanted) for key, wanted in self.choice.where.items())
+        return self.choice.applies(case)
 
 
 def choices(protocol: Sequence[MetricChoice], extra: Iterable[str]) -> tuple[MetricChoice, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from evalkit.engine.result import decimals
 from evalkit.engine.scored import ScoredRun, read_scored, why_not_comparable
 from evalkit.errors import UsageError
 from evalkit.nouns import Noun
@@ -222,7 +223,7 @@ def sentence(claim: Claim) -> str:
     """The claim in plain words, with its interval and what it rests on."""
     c = claim.comparison
     where = f" on {claim.category}" if claim.category else ""
-    digits = max(1, 4 - len(str(int(claim.scale))) + 1)
+    digits = decimals(claim.scale)
     span = f"{c.ci_low:+.{digits}f} to {c.ci_high:+.{digits}f}"
     rests = f"{c.n_subjects} subjects, adjusted p {p_text(claim.adjusted)}"
     if claim.better is None:

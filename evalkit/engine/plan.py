@@ -29,7 +29,7 @@ class Planned(Noun):
     single: bool
     """True with one pilot: then the two methods count as having nothing in common, which asks for most."""
     seconds_per_sample: float | None
-    """What a sample took, scoring included; None where neither the user nor the run says."""
+    """What a sample took, scoring included; None where neither the user nor the run says, as one that was trained in."""
     plan: Plan
 
     def hours(self, samples: int | None) -> float | None:
@@ -109,6 +109,8 @@ def _unrelated(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _seconds(run: ScoredRun) -> float | None:
+    if "trained" in run.run.record.identity.method_config:
+        return None  # its time is mostly the training's
     took = [(i.finished - i.started).total_seconds() for i in run.run.record.invocations if i.finished is not None]
     samples = len(run.cases) * len(run.seeds)
     return sum(took) / samples if took and samples else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +38,15 @@ class Result:
 
     @property
     def whole(self) -> bool:
-        """False where something is missing that could have been there, or a metric has no number at all."""
+        """False where something is missing that could have been there, or a metric has no number at all.
+
+        That no sample keeps its subject is a finding, and no lack.
+        """
         told = self.scores.values()
         return all(State.of(state).whole for summary in told for state in summary.states) and all(
-            summary.n_scored for summary in told if summary.n_cases
+            summary.n_scored or summary.states.get(State.INCONSISTENT.value) == summary.n_cases
+            for summary in told
+            if summary.n_cases
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,6 +69,11 @@ class Result:
             "in_domain": list(self.in_domain),
             "problems": list(self.problems),
         }
+
+
+def decimals(scale: float) -> int:
+    """Decimals that mean something: four of the unscaled measure."""
+    return max(0, 4 - round(math.log10(scale)))
 
 
 def read_result(path: Path) -> Result:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from evalkit.engine.contract import RANGE_ROOM
 from evalkit.engine.result import Result, read_result
 from evalkit.errors import UsageError
 from evalkit.nouns import Signature
@@ -85,15 +86,15 @@ class ScoredRun:
         return self.card(label).family(self.choice(label).variant)
 
     def value_range(self, label: str) -> tuple[float, float] | None:
-        """The least and the largest value a column can have, None where it has no upper bound."""
+        """The least and the largest value that the engine stores, None where the card has no bound on one side."""
         scale = self.result.scales[label]
         low, high = self.card(label).range
-        return None if low is None or high is None else (low * scale, high * scale)
+        room = RANGE_ROOM * scale
+        return None if low is None or high is None else (low * scale - room, high * scale + room)
 
     def applies(self, label: str, case: Case) -> bool:
         """False where the protocol leaves this case out of this column."""
-        facets = {"category": {case.category}, "tag": set(case.tags)}
-        return all(not facets[key].isdisjoint(wanted) for key, wanted in self.choice(label).where.items())
+        return self.choice(label).applies(case)
 
     def prompt(self, case: Case) -> str:
         """What a prompt goes by: its number, with crossed prompts in its category, since each has a list of its own."""

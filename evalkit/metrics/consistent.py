@@ -83,15 +83,13 @@ class DiversityOverConsistency(Gated):
         return [*super().measures(bound), (DIVERSITY[bound.extractor.family], _with(bound, DIVERSITY_PARAMS))]
 
     def judged(self, identity: Outcome, gate: float, diversity: Outcome | None) -> Outcome:
-        """`not_applicable` where the sample is not consistent."""
+        """`inconsistent` where the sample is not consistent."""
         assert diversity is not None
         if identity.value is None and identity.state is not State.NO_SURVIVORS:
             return identity
         if identity.value is None or identity.value <= gate:
             found = "no surviving match" if identity.value is None else f"{identity.value:.3f}"
-            return Outcome(
-                State.NOT_APPLICABLE, reason=f"not consistent: wanted identity above {gate:g}, found {found}"
-            )
+            return Outcome(State.INCONSISTENT, reason=f"not consistent: wanted identity above {gate:g}, found {found}")
         return diversity
 
 

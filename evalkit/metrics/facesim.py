@@ -158,7 +158,12 @@ class FaceSimilarity(Metric):
         else:
             means = [math.fsum(values) / len(values) for values in by_subject.values()]
             value = mean_and_least(means, min_share=share).item()
-        return Outcome.scored(bound.card.scale * value, weight=weight)
+        found = Outcome.scored(bound.card.scale * value, weight=weight)
+        faceless = len(references) - len(known)
+        if not faceless or found.state is not State.SCORED:
+            return found
+        people = "" if share is None else f"; subjects with one: {len(by_subject)} of {len(set(subjects))}"
+        return found._replace(reason=f"targets without a face: {faceless} of {len(references)}{people}")
 
 
 FACESIM = FaceSimilarity(content("metrics", "facesim", "card.yaml"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
 from evalkit.errors import UsageError
 from evalkit.nouns.base import Name, Noun
+
+if TYPE_CHECKING:
+    from evalkit.nouns.case import Case
 
 Profile = Literal["paper", "sandbox"]
 Aggregation = Literal["micro", "macro"]
@@ -35,6 +38,11 @@ class MetricChoice(Noun):
         if not (metric and at and variant) or (aggregation and aggregation not in ("micro", "macro")):
             raise UsageError(f"wanted METRIC@VARIANT or METRIC@VARIANT:micro|macro, found {text!r}")
         return cls.read({"metric": metric, "variant": variant, "aggregation": aggregation or "micro"}, where=repr(text))
+
+    def applies(self, case: Case) -> bool:
+        """False where `where` leaves this case out."""
+        facets = {"category": {case.category}, "tag": set(case.tags)}
+        return all(not facets[key].isdisjoint(wanted) for key, wanted in self.where.items())
 
     @property
     def column(self) -> str:

@@ -40,6 +40,7 @@ class State(StrEnum):
     NO_FACE = "no_face", "no face was found where the metric needs one", True, False
     EMPTY_MASK = "empty_mask", "the subject's mask has no pixel", True, False
     NO_SURVIVORS = "no_survivors", "no correspondence passed the threshold", True, False
+    INCONSISTENT = "inconsistent", "the sample does not keep the subject, and only kept ones count", True, False
     TEXT_TOO_LONG = "text_too_long", "the text does not fit the encoder and the variant does not truncate", True, False
     SAMPLE_MISSING = "sample_missing", "the method made no sample for this case and seed", False, True
     SAMPLE_FAILED = "sample_failed", "the method failed on this case; the sample's reason says how", False, True

@@ -208,7 +208,7 @@ def test_a_gated_variant_is_its_formula(variant: str, above: bool, root: Path, m
     if above:
         assert conditional.value == pytest.approx(nssm, abs=2e-5)
     else:
-        assert conditional.state is State.NOT_APPLICABLE
+        assert conditional.state is State.INCONSISTENT
         assert conditional.reason == f"not consistent: wanted identity above {gate:g}, found {score:.3f}"
 
 

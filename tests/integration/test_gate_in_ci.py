@@ -52,7 +52,7 @@ def candidate(scratch: Path, mean: float) -> None:
 
 
 def test_the_documented_policy_is_one(tmp_path: Path) -> None:
-    from evalkit.engine.gate import read_policy
+    from evalkit.engine.policy import read_policy
 
     (tmp_path / "p.yaml").write_text(yaml.safe_dump(examples()[0]), encoding="utf-8")
     assert set(read_policy(tmp_path / "p.yaml").metrics) == {"dino_i", "clip_t", "clip_i"}

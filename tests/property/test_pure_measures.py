@@ -13,7 +13,6 @@ from hypothesis.extra.numpy import arrays
 
 from evalkit.metrics.agreement import kendall_tau, krippendorff_alpha, pairwise_accuracy
 from evalkit.metrics.cqs import cqs_har, mean_similarity
-from evalkit.metrics.gating import consistency_ratio, diversity_over_consistency
 from evalkit.metrics.motion import motion_amplitude
 from evalkit.metrics.opens2v import SCALES, component_weights, mapped, total, unmapped, video_mean
 from evalkit.metrics.si_iou import si_iou
@@ -213,27 +212,6 @@ def test_temporal_consistency_knows_neither_length_nor_direction_of_time(frames:
     assert same(temporal_consistency(frames[::-1]), value)
     doubled = np.repeat(frames, 2, axis=0)
     assert same(temporal_consistency(doubled), (4 * value + 5) / 9)
-
-
-@NO_DEADLINE
-@given(st.lists(st.tuples(MAYBE, MAYBE), max_size=8), st.randoms(), UNIT, UNIT)
-def test_gating_does_not_depend_on_order_and_falls_with_the_threshold(
-    rows: list[tuple[float, float]], random: Any, low: float, more: float
-) -> None:
-    diversity, gate = [row[0] for row in rows], [row[1] for row in rows]
-    shuffled = random.sample(rows, len(rows))
-    ratio, n = consistency_ratio(gate, low)
-    mean, consistent = diversity_over_consistency(diversity, gate, low)
-    other = diversity_over_consistency([row[0] for row in shuffled], [row[1] for row in shuffled], low)
-    assert n == len(rows)
-    assert same(consistency_ratio([row[1] for row in shuffled], low).ratio, ratio)
-    assert same(other.mean, mean)
-    assert other.n_consistent == consistent <= n
-    if rows:
-        assert consistency_ratio(gate, low + more).ratio <= ratio
-        assert consistent <= round(ratio * n)
-    known = [value for value in diversity if not math.isnan(value)]
-    assert math.isnan(mean) or min(known) - 1e-12 <= mean <= max(known) + 1e-12
 
 
 @NO_DEADLINE

@@ -14,9 +14,10 @@ from evalkit.cli import main
 from evalkit.engine.compare import compare_runs, sentence
 from evalkit.engine.diff import diff_runs
 from evalkit.engine.frozen import Frozen, read_frozen
-from evalkit.engine.gate import gate, read_policy
+from evalkit.engine.gate import gate
 from evalkit.engine.gate_report import junit, markdown
 from evalkit.engine.plan import plan_runs
+from evalkit.engine.policy import read_policy
 from evalkit.engine.scored import read_scored
 from evalkit.errors import DataError, EvalkitError, RunError, UsageError
 from evalkit.nouns import State

@@ -174,6 +174,14 @@ def test_a_result_as_json(capsys: Capture, tmp_path: Path) -> None:
     assert set(json.loads(capsys.readouterr().out)) == {"run", "profile", "scores"}
 
 
+@pytest.mark.parametrize(("states", "whole"), [({"inconsistent": 2}, True), ({"inconsistent": 1, "no_face": 1}, False)])
+def test_a_metric_without_a_number_is_a_lack_unless_no_sample_keeps_its_subject(
+    tmp_path: Path, states: dict[str, int], whole: bool
+) -> None:
+    summary = MetricSummary(value=None, n_scored=0, n_cases=2, signature="s", states=states)
+    assert result(tmp_path, scores={"a": summary}).whole is whole
+
+
 @pytest.mark.parametrize(
     ("states", "code"), [({}, 0), ({"no_face": 1, "not_applicable": 2}, 0), ({"sample_missing": 1}, 3)]
 )

@@ -148,8 +148,12 @@ def test_the_largest_face_of_a_reference_is_its_subjects() -> None:
 def test_a_target_without_a_face_is_left_out_where_there_are_others(variant: str) -> None:
     subjects = ("anna", "teapot", "anna")
     found = scored(variant, unit(10), [unit(0), None, unit(20)], subjects)
-    assert found == scored(variant, unit(10), [unit(0), unit(20)], ("anna", "anna"))
-    assert found.weight == (1 if variant in ("subjects_mean", "id_crafter") else 2)
+    over_subjects = variant in ("subjects_mean", "id_crafter")
+    counted = "targets without a face: 1 of 3" + "; subjects with one: 1 of 2" * over_subjects
+    whole = scored(variant, unit(10), [unit(0), unit(20)], ("anna", "anna"))
+    assert whole.reason is None
+    assert found == whole._replace(reason=counted)
+    assert found.weight == (1 if over_subjects else 2)
 
 
 @pytest.mark.parametrize("variant", FACESIM.card.variants)

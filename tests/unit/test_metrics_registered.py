@@ -168,7 +168,7 @@ def test_a_gated_metric_judges_each_item_by_itself(name: str, variant: str) -> N
     items = [item(f"case{n}", targets=1 + n % 3) for n in range(7)]
     together = scored(name, variant, items)
     assert together == [scored(name, variant, [one])[0] for one in items]
-    assert {outcome.state for outcome in together} <= {State.SCORED, State.NOT_APPLICABLE}
+    assert {outcome.state for outcome in together} <= {State.SCORED, State.INCONSISTENT}
     assert {outcome.value for outcome in together if name == "consistency_ratio"} <= {0.0, 1.0}
 
 

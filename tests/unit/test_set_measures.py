@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evalkit.engine.columns import Column
+from evalkit.engine.summary import summarise
 from evalkit.errors import UsageError
-from evalkit.metrics.gating import consistency_ratio, diversity_over_consistency
+from evalkit.metrics.base import Outcome
+from evalkit.metrics.consistent import CONSISTENCY_RATIO, DIVERSITY_OVER_CONSISTENCY
 from evalkit.metrics.temporal import temporal_consistency
-
-NAN = float("nan")
+from evalkit.nouns import MetricChoice, Score, Signature, State
+from tests.unit.scored_runs import case
 
 
 def test_temporal_consistency_is_its_formulas_written_out() -> None:
@@ -47,30 +50,39 @@ def test_temporal_consistency_refuses_what_does_not_fit() -> None:
         temporal_consistency(np.ones((2, 2)), variant=variant)
 
 
-def test_the_threshold_is_strict_and_what_is_missing_is_inconsistent() -> None:
-    assert consistency_ratio([0.6, 0.6000001, 0.9, NAN], 0.6) == (0.5, 4)
-    assert consistency_ratio([NAN, NAN], 0.6) == (0.0, 2)
-    empty = consistency_ratio([], 0.6)
-    assert math.isnan(empty.ratio)
-    assert empty.n == 0
+def test_the_gate_is_strict_and_only_a_sample_without_a_match_counts_as_inconsistent() -> None:
+    for value, ratio in ((0.6, 0.0), (0.6000001, 1.0), (0.9, 1.0)):
+        assert CONSISTENCY_RATIO.judged(Outcome.scored(value), 0.6, None) == Outcome.scored(ratio)
+    assert CONSISTENCY_RATIO.judged(Outcome(State.NO_SURVIVORS), 0.6, None) == Outcome.scored(0.0)
+    for state in (State.UNDEFINED, State.EMPTY_MASK, State.MASK_MISSING):
+        assert CONSISTENCY_RATIO.judged(Outcome(state), 0.6, None) == Outcome(state)
 
 
-def test_diversity_is_the_mean_over_consistent_samples_alone() -> None:
-    diversity, gate = [0.1, 0.2, 0.4, 0.8, NAN, 0.9], [0.76, 0.75, 0.9, NAN, 0.99, 0.1]
-    mean, n = diversity_over_consistency(diversity, gate, 0.75)
-    assert mean == pytest.approx((0.1 + 0.4) / 2, abs=1e-15)
-    assert n == 2
+def test_diversity_counts_for_a_consistent_sample_alone() -> None:
+    diversity = Outcome.scored(0.3, weight=2)
+    judged = DIVERSITY_OVER_CONSISTENCY.judged
+    assert judged(Outcome.scored(0.76), 0.75, diversity) == diversity
+    assert judged(Outcome.scored(0.76), 0.75, Outcome(State.UNDEFINED)) == Outcome(State.UNDEFINED)
+    for lost in (Outcome.scored(0.75), Outcome(State.NO_SURVIVORS)):
+        assert judged(lost, 0.75, diversity).state is State.INCONSISTENT
+    assert judged(Outcome(State.MASK_MISSING), 0.75, diversity) == Outcome(State.MASK_MISSING)
 
 
-def test_without_a_consistent_sample_there_is_no_diversity() -> None:
-    for diversity, gate in (([0.5], [0.75]), ([0.5], [NAN]), ([NAN], [0.9]), ([], [])):
-        mean, n = diversity_over_consistency(diversity, gate, 0.75)
-        assert math.isnan(mean)
-        assert n == 0
-
-
-def test_gates_refuse_what_does_not_fit() -> None:
-    with pytest.raises(UsageError, match=r"wanted values \[N\], one a sample, found \[1, 2\]"):
-        consistency_ratio([[0.1, 0.2]], 0.5)
-    with pytest.raises(UsageError, match="wanted a gate for each of 2 samples, found 1"):
-        diversity_over_consistency([0.1, 0.2], [0.1], 0.5)
+def test_an_inconsistent_sample_is_counted_and_has_no_number() -> None:
+    states = [State.SCORED, State.INCONSISTENT, State.NOT_APPLICABLE]
+    metric = "diversity_over_consistency"
+    signature = Signature.of(metric=metric)
+    cases = [case(0, prompt) for prompt in range(3)]
+    scores = {}
+    for one, state in zip(cases, states, strict=True):
+        value = 0.3 if state is State.SCORED else None
+        told = Score(
+            case_id=one.case_id, seed=0, metric=f"{metric}@vsm_06", signature=str(signature), inputs="i", state=state,
+            value=value,
+        )  # fmt: skip
+        scores[told.key] = told
+    bound: Any = None
+    column = Column(metric, MetricChoice.parse(f"{metric}@vsm_06"), DIVERSITY_OVER_CONSISTENCY, bound, signature, None)
+    found = summarise([column], [(one, 0) for one in cases], scores)[metric]
+    assert (found.value, found.n_scored, found.n_cases) == (0.3, 1, 2)
+    assert found.states == {"inconsistent": 1, "not_applicable": 1}
