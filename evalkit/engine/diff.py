@@ -154,7 +154,7 @@ def _metric(
                 same = mine == theirs if mine and theirs else None
                 changed.append(CaseDifference(case, seed, one.value, other.value, same))
             continue
-        was, now = (score.state.value if score is not None else "nothing" for score in (one, other))
+        was, now = (score.state if score is not None else "nothing" for score in (one, other))
         if was != now:
             states.append(StateChange(case, seed, was, now))
     changed.sort(key=lambda d: (-math.fabs(d.a - d.b), d.case_id, d.seed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from evalkit.engine.contract import RANGE_ROOM
 from evalkit.engine.result import Result, read_result
@@ -22,8 +22,22 @@ if TYPE_CHECKING:
 
     from evalkit.benchmarks.base import Benchmark
     from evalkit.metrics.card import MetricCard
-    from evalkit.nouns import Case, MetricChoice, Score
+    from evalkit.nouns import Case, MetricChoice
     from evalkit.runs.cases import RunCase
+
+
+class ScoreRow(NamedTuple):
+    """A `Score` as it was stored, field by field: runs are read by the hundred thousand rows."""
+
+    case_id: str
+    seed: int
+    metric: str
+    signature: str
+    inputs: str
+    state: str
+    value: float | None
+    weight: float
+    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -46,9 +60,10 @@ class ScoredRun:
         return self.run.record.request.seeds
 
     @cached_property
-    def scores(self) -> Mapping[tuple[str, int, str], Score]:
+    def scores(self) -> Mapping[tuple[str, int, str], ScoreRow]:
         """The newest score of each (case, seed, signature)."""
-        return self.run.scores.latest()
+        rows = map(ScoreRow._make, self.run.scores.values())
+        return {(row.case_id, row.seed, row.signature): row for row in rows}
 
     @cached_property
     def design(self) -> Design:
@@ -104,18 +119,28 @@ class ScoredRun:
         """subject, prompt, seed, stratum, value of a column; NaN for whatever has no score, of one category or of all."""
         import pandas as pd
 
-        signature = str(self.signature(label))
-        rows = []
-        for case in self.cases.values():
-            if (category is not None and case.category != category) or not self.applies(label, case):
-                continue
-            subject = "+".join(case.subjects)
-            prompt = self.prompt(case)
-            for seed in self.seeds:
-                score = self.scores.get((case.case_id, seed, signature))
-                value = float("nan") if score is None or score.value is None else score.value
-                rows.append((subject, prompt, seed, case.category, value))
-        return pd.DataFrame(rows, columns=["subject", "prompt", "seed", "stratum", "value"])
+        signature, choice = str(self.signature(label)), self.choice(label)
+        kept = [
+            row for row in self._rows
+            if (category is None or row[0].category == category) and choice.applies(row[0])
+        ]  # fmt: skip
+        scores = (self.scores.get((case.case_id, seed, signature)) for case, _, _, seed in kept)
+        values = [float("nan") if score is None or score.value is None else score.value for score in scores]
+        return pd.DataFrame(
+            {
+                "subject": [subject for _, subject, _, _ in kept],
+                "prompt": [prompt for _, _, prompt, _ in kept],
+                "seed": [seed for _, _, _, seed in kept],
+                "stratum": [case.category for case, _, _, _ in kept],
+                "value": values,
+            }
+        )
+
+    @cached_property
+    def _rows(self) -> list[tuple[Case, str, str, int]]:
+        """Case, subject, prompt and seed of each sample."""
+        told = [(case, "+".join(case.subjects), self.prompt(case)) for case in self.cases.values()]
+        return [(*one, seed) for one in told for seed in self.seeds]
 
 
 def read_scored(paths: Sequence[Path]) -> list[ScoredRun]:

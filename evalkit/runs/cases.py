@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 from evalkit.errors import DataError, RunError, UsageError
@@ -60,11 +61,18 @@ def read_cases(path: Path) -> dict[str, RunCase]:
         if not line:
             continue
         try:
-            case = RunCase.read(line, where=f"{path}, line {number}")
+            case = _case(line)
         except DataError as error:
-            raise RunError(f"{error}; `evalkit run` or `evalkit score` with this folder writes it anew") from None
+            told = f"{path}, line {number}{error}"
+            raise RunError(f"{told}; `evalkit run` or `evalkit score` with this folder writes it anew") from None
         cases[case.case_id] = case
     return cases
+
+
+@lru_cache(maxsize=1 << 14)
+def _case(line: str) -> RunCase:
+    """Runs that stand beside each other have the same lines."""
+    return RunCase.read(line, where="")
 
 
 def write_cases(path: Path, cases: Iterable[RunCase]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from evalkit.errors import RunError, UsageError
 from evalkit.files import atomic_write_bytes, write_error
-from evalkit.runs.schema import N, arrow_schema, count, decode, encode
+from evalkit.runs.schema import N, arrow_schema, columns, count, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,6 +55,14 @@ class PartStore(Generic[N, K]):
     def latest(self) -> dict[K, N]:
         """The last row of each key, keys in the order of their first row. Raises: RunError as `rows`."""
         return {self.key(row): row for row in self.rows()}
+
+    def values(self) -> Iterator[tuple[Any, ...]]:
+        """All rows in the order of appending as plain tuples in the order of the noun's fields; enums are strings.
+
+        Raises: RunError as `rows`.
+        """
+        for part in self._parts():
+            yield from zip(*columns(self.noun, _bytes(part), where=str(part)), strict=True)
 
     def __len__(self) -> int:
         """Rows stored, a key appended twice counting twice. Raises: RunError naming a damaged part."""

@@ -128,6 +128,8 @@ class RunRecord(Noun):
     request: RunRequest
     data_folder: str | None = None
     """Where the benchmark's data lay, as the user gave it."""
+    sample_masks: str | None = None
+    """Where the masks of the samples lay, None where none were given."""
     rewards: tuple[str, ...] = ()
     """Metrics that the method declares to have been trained on."""
     method_weights: dict[str, str] = Field(default_factory=dict)

@@ -70,7 +70,7 @@ def decode(noun: type[N], data: bytes, *, where: str) -> list[N]:
     another noun, schema version or set of columns, or holds a value that the noun refuses.
     """
     names = list(noun.model_fields)
-    rows = zip(*_columns(noun, data, where), strict=True)
+    rows = zip(*columns(noun, data, where=where), strict=True)
     try:
         return [noun.read(dict(zip(names, values, strict=True)), where=where) for values in rows]
     except DataError as error:
@@ -79,11 +79,14 @@ def decode(noun: type[N], data: bytes, *, where: str) -> list[N]:
 
 def count(noun: type[Noun], data: bytes, *, where: str) -> int:
     """How many rows the part holds. Raises: as `decode`, but for values that the noun refuses."""
-    return len(_columns(noun, data, where)[0])
+    return len(columns(noun, data, where=where)[0])
 
 
-def _columns(noun: type[Noun], data: bytes, where: str) -> list[list[Any]]:
-    """The values by column, in the order of the noun's fields."""
+def columns(noun: type[Noun], data: bytes, *, where: str) -> list[list[Any]]:
+    """The part's values by column, in the order of the noun's fields: as they were stored, nouns when they were.
+
+    Several times as quick as `decode`, for those who read a million rows. Raises: as `count`.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -92,12 +95,12 @@ def _columns(noun: type[Noun], data: bytes, where: str) -> list[list[Any]]:
         held = file.metadata.metadata or {}
         _check_labels(held, arrow_schema(noun).metadata, where)
         _check_columns(file.schema_arrow, arrow_schema(noun), where)
-        columns = [column.to_pylist() for column in file.read(use_threads=False).columns]
+        found = [column.to_pylist() for column in file.read(use_threads=False).columns]
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(where, str(error)) from error
-    if held.get(_DIGEST_KEY) != _digest(columns):
+    if held.get(_DIGEST_KEY) != _digest(found):
         raise _damaged(where, "its values do not match their digest")
-    return columns
+    return found
 
 
 def _digest(columns: list[list[Any]]) -> bytes:

@@ -5,6 +5,7 @@ from evalkit.stats.correction import adjust, max_t
 from evalkit.stats.design import Design
 from evalkit.stats.family import Family, compare, compare_all
 from evalkit.stats.gating import NonInferiority, gate, non_inferiority
+from evalkit.stats.means import Laid, Mean, Means, lay, means
 from evalkit.stats.pairing import paired
 from evalkit.stats.planning import Choice, Plan, plan
 from evalkit.stats.power import Size, detectable, power_at, standard_error, subjects_needed
@@ -20,6 +21,9 @@ __all__ = [
     "Components",
     "Design",
     "Family",
+    "Laid",
+    "Mean",
+    "Means",
     "NonInferiority",
     "Pairwise",
     "Plan",
@@ -32,7 +36,9 @@ __all__ = [
     "compare_all",
     "detectable",
     "gate",
+    "lay",
     "max_t",
+    "means",
     "non_inferiority",
     "paired",
     "pairwise",

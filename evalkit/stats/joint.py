@@ -36,7 +36,17 @@ class Joint:
 def join(series: Sequence[Pairs], design: Design) -> Joint:
     """The series side by side over all their units; a unit that a series has no value of counts 0 in it."""
     layout = layout_of(series, design)
-    placed = [place(pairs, layout) for pairs in series]
+    return _laid_out(series, [place(pairs, layout) for pairs in series], design)
+
+
+def join_alike(series: Sequence[Pairs], design: Design) -> Joint:
+    """`join` of series that share their keys, groups and weights, as those of many methods on one metric do."""
+    where = place(series[0], layout_of(series[:1], design))
+    return _laid_out(series, [where] * len(series), design)
+
+
+def _laid_out(series: Sequence[Pairs], placed: Sequence[Placed], design: Design) -> Joint:
+    layout = placed[0].layout
     units = [where.units(pairs.difference) for where, pairs in zip(placed, series, strict=True)]
     return Joint(
         design, layout, series, placed, np.stack([sums for sums, _ in units]), np.stack([counts for _, counts in units])
@@ -49,14 +59,19 @@ def check_comparable(pairs: Pairs, design: Design) -> None:
     DataError: nothing scored on both sides, a score that never varies, one subject. UsageError: units, strata or
     prompts too few for the design, or their column not there.
     """
+    check_values(pairs)
+    check_units(pairs, design)
+
+
+def check_values(pairs: Pairs) -> None:
+    """The part of `check_comparable` that goes by the scores: some on both sides, and not all the same."""
     if not pairs.complete.any():
         told = f"{int(np.isnan(pairs.a).sum())} of {len(pairs.a)} missing in a, {int(np.isnan(pairs.b).sum())} in b"
         raise DataError(f"wanted values on both sides, found no key with both ({told}); score the runs first")
-    scored = [key for key, both in zip(pairs.keys, pairs.complete, strict=True) if both]
-    subjects = list(dict.fromkeys(key[0] for key in scored))
+    subjects = {key[0] for key, both in zip(pairs.keys, pairs.complete, strict=True) if both}
     if len(subjects) < 2:
         raise DataError(
-            f"wanted two subjects or more, found values of {subjects[0]!r} alone; one subject says nothing about others, "
+            f"wanted two subjects or more, found values of {subjects.pop()!r} alone; one subject says nothing about others, "
             "whatever its prompts and seeds: compare on more"
         )
     a, b = pairs.a[pairs.complete], pairs.b[pairs.complete]
@@ -65,6 +80,12 @@ def check_comparable(pairs: Pairs, design: Design) -> None:
             f"wanted scores that vary, found {a[0]:.6g} everywhere in a and {b[0]:.6g} everywhere in b; a metric that "
             "tells no two samples apart supports no comparison: look at the samples and the metric's card"
         )
+
+
+def check_units(pairs: Pairs, design: Design) -> None:
+    """The part of `check_comparable` that goes by which keys have scores on both sides."""
+    scored = [key for key, both in zip(pairs.keys, pairs.complete, strict=True) if both]
+    subjects = list(dict.fromkeys(key[0] for key in scored))
     if design.prompts == "crossed" and len({key[1] for key in scored}) < 2:
         raise UsageError(
             "wanted two prompts or more for crossed prompts, found values of one; take the design 'nested'"

@@ -176,8 +176,13 @@ def test_presets_say_what_their_sources_say() -> None:
 
 def test_an_ablation_has_one_stage_as_long_as_all() -> None:
     told = preset("sandbox").with_options({"ablation": "nssm_only", "epochs": "5"})
-    assert [stage.reward for stage in told.stages] == ["nssm"]
-    assert told.trainer.epochs == 10
+    assert [(stage.reward, stage.epochs) for stage in told.stages] == [("nssm", 10)]
+    plain, ablated = preset("sandbox"), preset("sandbox").with_options({"ablation": "vsm_only"})
+    lengths = [plain.settings(stage, seed=0).epochs for stage in plain.stages]
+    assert len(set(lengths)) > 1
+    assert [ablated.settings(stage, seed=3).epochs for stage in ablated.stages] == [sum(lengths)]
+    assert ablated.settings(ablated.stages[0], seed=3).seed == 3
+    assert [paper.epochs for paper in preset("paper").stages] == [None, None]
     linear = preset("sandbox").with_options({"ablation": "linear", "share": "0.25"})
     assert (linear.stages[0].reward, linear.share) == ("linear", 0.25)
     gate = preset("paper").with_options({"threshold": "0.7", "weight": "50"})
@@ -248,9 +253,10 @@ def test_too_little_memory_says_what_would_fit(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_batch_changes_what_is_in_memory_alone() -> None:
-    told = preset("sandbox").with_options({"batch": "6", "epochs": "3"}).trainer
-    plain = preset("sandbox").trainer
-    assert told == plain.model_copy(update={"rollout_batch": 6, "micro_batch": 6, "epochs": 3})
+    told = preset("sandbox").with_options({"batch": "6", "epochs": "3"})
+    plain = preset("sandbox")
+    assert told.trainer == plain.trainer.model_copy(update={"rollout_batch": 6, "micro_batch": 6})
+    assert [told.settings(stage, seed=0).epochs for stage in told.stages] == [3, 3]
 
 
 @pytest.mark.parametrize(

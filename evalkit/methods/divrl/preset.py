@@ -49,6 +49,8 @@ class Stage(Noun):
     reward: RewardKind
     continues: bool = True
     """Whether it goes on from the stage before."""
+    epochs: int | None = Field(default=None, ge=1)
+    """How long, if not as long as the trainer says."""
 
 
 class Preset(Noun):
@@ -77,15 +79,22 @@ class Preset(Noun):
         trainer = self.trainer
         if "batch" in options:
             trainer = self.at_a_time(whole_number(options, "batch", 1, 1)).trainer
+        stages = self.stages
         if "epochs" in options:
-            trainer = trainer.model_copy(update={"epochs": whole_number(options, "epochs", 1, trainer.epochs)})
+            epochs = whole_number(options, "epochs", 1, 1)
+            stages = tuple(stage.model_copy(update={"epochs": epochs}) for stage in stages)
         if rewards := ABLATIONS[ablation]:
-            changed["stages"] = tuple(Stage(name=f"{ablation}", reward=reward) for reward in rewards)
-            trainer = trainer.model_copy(update={"epochs": trainer.epochs * len(self.stages)})
+            whole = sum(stage.epochs or trainer.epochs for stage in stages)
+            stages = tuple(Stage(name=ablation, reward=reward, epochs=whole) for reward in rewards)
+        changed["stages"] = stages
         changed |= {name: number(options, name, most) for name, most in NUMBERS.items() if name in options}
         made = self.model_copy(update={**changed, "trainer": trainer})
         made._refuse_idle(options)
         return made
+
+    def settings(self, stage: Stage, *, seed: int) -> Settings:
+        """What the trainer is told of a stage."""
+        return self.trainer.model_copy(update={"epochs": stage.epochs or self.trainer.epochs, "seed": seed})
 
     def at_a_time(self, batch: int) -> Preset:
         """The preset with so many samples at a time, in rollouts and in updates."""

@@ -65,7 +65,7 @@ def train_stages(
             seed = order.seed + STAGE_STRIDE * number  # else each stage would draw the same prompts and noise again
             adapter = Trainer(
                 policy, items, DivReward(scores, preset, stage.reward),
-                preset.trainer.model_copy(update={"seed": seed}), order.folder / stage.name, config=told,
+                preset.settings(stage, seed=seed), order.folder / stage.name, config=told,
                 title=f"train {stage.name}",
             ).run()  # fmt: skip
     finally:
