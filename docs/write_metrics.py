@@ -1,15 +1,17 @@
-"""Writes docs/metrics.md from the cards and the validity reports beside them; a test holds the file to it.
+"""Writes docs/metrics.md from the cards, the validity reports beside them and the measured seconds; a test holds it there.
 
 python docs/write_metrics.py
 """
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalkit.features.backbones import backbones
-from evalkit.features.weights import SERVED
+from evalkit.features.weights import NO_WEIGHTS, SERVED
 from evalkit.metrics.validity import CHANGES
 from evalkit.registry import METRICS, entries, load
 from evalkit.sandbox.validity.changes import GRADES, UNITS
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from evalkit.metrics.base import Metric
 
 TARGET = Path(__file__).with_name("metrics.md")
+SECONDS = Path(__file__).resolve().parents[1] / "perf" / "metric_seconds.json"
 HEAD = """# Metrics
 
 Written by `python docs/write_metrics.py` from `metrics/*/card.yaml` and `metrics/*/validity.json`. Each variant of every
@@ -51,9 +54,11 @@ def text() -> str:
         if entry.dist is not None and entry.dist.name == "evalkit"
     }
     reports = {name: read_stored(metric.card_path) for name, metric in found.items()}
-    parts = [HEAD, *_table(("metric", "variant", "against", "test", "tolerance", "validity", "licence of weights"))]
+    cost = json.loads(SECONDS.read_text(encoding="utf-8"))
+    header = ("metric", "variant", "against", "test", "tolerance", "validity", "s / 1,000", "licence of weights")
+    parts = [HEAD, _cost(cost), *_table(header)]
     for name, metric in found.items():
-        parts += _variants(metric, reports[name])
+        parts += _variants(metric, reports[name], cost["seconds_per_1000"])
     parts += ["", VALIDITY, *_changes(), ""]
     parts += _verdicts({name: report for name, report in reports.items() if report is not None})
     return "\n".join(parts) + "\n"
@@ -67,28 +72,46 @@ def _row(cells: tuple[str, ...]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _variants(metric: Metric, report: Report | None) -> list[str]:
+def _cost(told: dict[str, Any]) -> str:
+    return (
+        f"`s / 1,000` is CPU seconds for 1,000 pictures, measured by `perf/metric_seconds.py` on {told['date']} with the embedded "
+        f"models ({told['machine']}, {told['threads']} thread, torch {told['torch']}; {told['note']}): decoding, backbones and the "
+        "measure itself, nothing cached and nothing shared with other metrics. It compares metrics; published backbones cost "
+        "far more.\n"
+    )
+
+
+def _variants(metric: Metric, report: Report | None, seconds: dict[str, float]) -> list[str]:
     card, rows = metric.card, []
     for name, variant in card.variants.items():
         validity = _count(report) if report is not None and report.variant == name else "-"
-        licence = _licence(variant.extractor.model)
+        models = dict.fromkeys(spec.model for spec in (variant.extractor, *variant.beside.values()))
+        licence = "; ".join(map(_licence, models))
         told = (f"`{card.name}`", f"`{name}`", _cell(variant.source), _test(metric), f"{variant.tolerance:g}")
-        rows.append(_row((*told, validity, licence)))
+        cost = f"{seconds[card.name]:g}" if name == card.default_variant and card.name in seconds else "-"
+        rows.append(_row((*told, validity, cost, licence)))
     return rows
 
 
 def _test(metric: Metric) -> str:
-    card = metric.card
-    if card.reward_family == "judge":
-        return "`tests/unit/test_judge_parse.py`"
-    if card.name == "facesim":
-        return "`tests/golden/test_face_variants.py`"
-    return f"`tests/golden/test_{'masked' if 'target_masks' in card.needs else 'metric'}_variants.py`"
+    """The golden test that names the metric most often, or else the unit test that does."""
+    name = re.compile(rf"\b{metric.card.name}\b")
+    root = Path(__file__).resolve().parents[1] / "tests"
+    for folder in ("golden", "unit"):
+        counts = {
+            path: len(name.findall(path.read_text(encoding="utf-8"))) for path in (root / folder).glob("test_*.py")
+        }
+        best = min(counts, key=lambda path: (-counts[path], path.name))
+        if counts[best]:
+            return f"`tests/{folder}/{best.name}`"
+    raise LookupError(f"wanted a test that names {metric.card.name}, found none; write one")
 
 
 def _licence(model: str) -> str:
     if model.startswith(SERVED):
         return "none: a served model"
+    if model == NO_WEIGHTS:
+        return "none: no weights"
     weights = backbones()[model]
     use = {True: "", False: " (not commercial)", None: " (commercial use unclear)"}
     return weights.licence + use[weights.commercial]

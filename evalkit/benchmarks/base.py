@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from evalkit.benchmarks.spec import BenchmarkSpec
     from evalkit.nouns import Case
 
+    TrueClip = tuple[NDArray[np.uint8], float]
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -24,6 +26,7 @@ class Loaded:
     reference, or None where the data holds none: the ceiling control asks for it.
     `official_name(case, seed)` gives the sample's path without suffix in the benchmark's own output layout, so that
     `evalkit score` reads folders that the authors' scripts wrote.
+    `real_clip(case, seed)` is the same of videos: frames uint8 [T, H, W, 3] and frames a second, or None.
     `world` says which embedded world drew the data (its version), None for real data.
     """
 
@@ -34,6 +37,7 @@ class Loaded:
     real_image: Callable[[Case, int], NDArray[np.uint8] | None]
     official_name: Callable[[Case, int], str | None] = field(default=lambda _case, _seed: None)
     world: str | None = None
+    real_clip: Callable[[Case, int], TrueClip | None] = field(default=lambda _case, _seed: None)
 
     @property
     def subjects(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from evalkit.errors import DataError, ProblemsError
 from evalkit.files import inside
+from evalkit.media.kinds import CALLED, SUFFIXES
 from evalkit.nouns import Noun
 
 if TYPE_CHECKING:
@@ -17,14 +18,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evalkit.benchmarks.base import Loaded
-    from evalkit.nouns import Case
+    from evalkit.nouns import Case, Medium
 
 MANIFEST = "manifest.jsonl"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MOST_SEEDS = 1000
-PATTERNS = "CASE_ID/seed_N.png, CASE_ID_N.png or CASE_ID.png (seed 0), the benchmark's own layout, or a manifest.jsonl"
+_SHOWN: Mapping[Medium, str] = {"image": ".png", "video": ".mp4", "text": ".txt"}
 
 Pair = tuple[str, int]
+
+
+def patterns(benchmark: Loaded) -> str:
+    """How samples of a benchmark may be named, for messages."""
+    one = _SHOWN[benchmark.spec.medium]
+    return (
+        f"CASE_ID/seed_N{one}, CASE_ID_N{one} or CASE_ID{one} (seed 0), the benchmark's own layout, or a manifest.jsonl"
+    )
 
 
 class ManifestLine(Noun):
@@ -41,6 +49,8 @@ class Intake:
     """Which file is the sample of which (case, seed)."""
 
     files: dict[Pair, Path]
+    media: dict[Pair, Medium]
+    """What each file is to hold."""
     missing: tuple[Pair, ...]
     extra: tuple[str, ...]
     """Media files that name no case, relative to the folder."""
@@ -70,11 +80,11 @@ class Binding(NamedTuple):
     folder: Path
     files: dict[Pair, Path]
     media: tuple[Path, ...]
-    """All pictures in the folder, samples or not."""
+    """All files in the folder that could be samples of the benchmark's media."""
 
 
 def bind_samples(folder: Path, benchmark: Loaded) -> Binding:
-    """Binds the files of `folder` to cases and seeds, by its manifest or by their names (PATTERNS).
+    """Binds the files of `folder` to cases and seeds, by its manifest or by their names (`patterns`).
 
     Raises DataError where the folder is missing, ProblemsError for two files of one case and seed and for manifest
     lines that do not fit, all at once.
@@ -84,7 +94,8 @@ def bind_samples(folder: Path, benchmark: Loaded) -> Binding:
             f"wanted a folder of samples, found {'a file' if folder.exists() else 'nothing'} at {folder}; check the path"
         )
     folder = folder.resolve()
-    media = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    suffixes = {suffix for medium in _media(benchmark) for suffix in SUFFIXES[medium]}
+    media = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
     manifest = folder / MANIFEST
     if manifest.is_file():
         bound, problems = _by_manifest(manifest, benchmark)
@@ -112,18 +123,24 @@ def find_samples(folder: Path, benchmark: Loaded, expected: Sequence[tuple[Case,
     named = set(bound.values())
     extra = tuple(p.relative_to(folder).as_posix() for p in media if p not in named)
     aside = tuple(sorted(p.relative_to(folder).as_posix() for p in named.difference(files.values())))
-    return Intake(files, tuple(pair for pair in wanted if pair not in bound), extra, aside)
+    asked = {(case.case_id, seed): case.medium for case, seed in expected}
+    return Intake(files, asked, tuple(pair for pair in wanted if pair not in bound), extra, aside)
 
 
 def _nothing(folder: Path, media: Sequence[Path], bound: Mapping[Pair, object], benchmark: Loaded) -> str:
     if bound:
         return f"{folder} holds samples, but none of the cases and seeds asked for; raise --limit or --seeds"
     example = benchmark.cases[0].case_id
-    found = f"{len(media)} pictures such as {media[0].relative_to(folder).as_posix()!r}" if media else "no picture"
+    called = " or ".join(CALLED[medium] for medium in _media(benchmark))
+    found = f"{len(media)} {called} such as {media[0].relative_to(folder).as_posix()!r}" if media else f"no {called}"
     return (
-        f"wanted samples of {benchmark.spec.name}/{benchmark.protocol} named {PATTERNS} with case ids like {example!r}; "
+        f"wanted samples of {benchmark.spec.name}/{benchmark.protocol} named {patterns(benchmark)} with case ids like {example!r}; "
         f"found {found} in {folder}; rename them, write a manifest, or check --bench"
     )
+
+
+def _media(benchmark: Loaded) -> tuple[Medium, ...]:
+    return tuple(dict.fromkeys(case.medium for case in benchmark.cases))
 
 
 def _by_manifest(manifest: Path, benchmark: Loaded) -> tuple[dict[Pair, list[Path]], list[str]]:
@@ -159,7 +176,7 @@ def _by_name(folder: Path, media: Sequence[Path], benchmark: Loaded) -> tuple[di
     for seed in _seeds_named(by_stem):
         for case in benchmark.cases:
             for stem in dict.fromkeys(_stems(case, seed, benchmark, top)):
-                for path in by_stem.get(stem, []):
+                for path in (p for p in by_stem.get(stem, []) if p.suffix.lower() in SUFFIXES[case.medium]):
                     bound[case.case_id, seed].append(path)
                     claims[path].append((case.case_id, seed))
     return dict(bound), [_doubt(path.relative_to(folder), pairs) for path, pairs in claims.items() if len(pairs) > 1]

@@ -36,9 +36,15 @@ if TYPE_CHECKING:
 
     from evalkit.benchmarks.spec import BenchmarkSpec
     from evalkit.nouns import Case
+    from evalkit.sandbox.scenes import SceneWorld
 
 PROMPT_FILE = "prompts_and_classes.txt"
-_PAPERS = frozenset({PROMPT_FILE, "references_and_licenses.txt", "LICENSE", "LICENSE.md", "README.md"})
+WORLD_FILE = "world.json"
+ACTIONS_FILE = "prompts.json"
+"""Prompts of videos, which `dream_vbench` reads."""
+_PAPERS = frozenset(
+    {PROMPT_FILE, WORLD_FILE, ACTIONS_FILE, "references_and_licenses.txt", "LICENSE", "LICENSE.md", "README.md"}
+)
 _CASES = {"dreambooth": dreambooth_cases, "uno_single": uno_single_cases, "uno_multi": uno_multi_cases}
 
 
@@ -55,7 +61,9 @@ class DreamBench:
 
         `real_image` gives another photograph of the subject, number (prompt_index + seed) modulo how many there are.
         In `uno_single` the target is not among them. In `dreambooth` every photograph is a target, and a real image is
-        compared with the others alone (`Sample.true_picture`). In `uno_multi` there is none.
+        compared with the others alone (`Sample.true_picture`). In `uno_multi` there is none. With a `world.json` the
+        data are the embedded world's: that file says which subjects and pairs there are, and `real_image` renders what
+        the prompt asks for, of pairs too.
 
         `official_name` is UNO's `{i}_{j}` (position in the list, seed) for its two protocols. DreamBooth's authors
         publish no layout: `<subject>/<prompt_index>/<seed>` stands in for one.
@@ -63,12 +71,16 @@ class DreamBench:
         Raises: DataError, ProblemsError (see Benchmark.load); UsageError for a protocol that the spec does not have.
         """
         name = self.spec.protocol(protocol).name
-        root = find_root(data, self.spec, mark=PROMPT_FILE, below="dataset")
-        found, problems = _read(root, self.spec)
-        if problems:
-            raise ProblemsError(heading(root, self.spec), problems)
+        root, found, world = read_dreambench(data, self.spec)
         cases = tuple(_CASES[name](found))
-        return Loaded(self.spec, name, cases, root, _real_image(found, root), _official_name(name, cases))
+        official = _official_name(name, cases)
+        if world is None:
+            return Loaded(self.spec, name, cases, root, _real_image(found, root), official)
+
+        def real_image(case: Case, seed: int) -> NDArray[np.uint8] | None:
+            return world.picture(case.case_id, seed)
+
+        return Loaded(self.spec, name, cases, root, real_image, official, world.version)
 
     def fetch(self, folder: Path) -> Path:
         """Raises DataError: the photographs are published as files of a repository, and no hub id is known."""
@@ -78,19 +90,48 @@ class DreamBench:
         )
 
     def embed(self, folder: Path) -> Path:
-        """Raises DataError: the embedded world is laid out as DreamBench++."""
-        raise DataError(
-            f"wanted an embedded counterpart of {self.spec.title} in {str(folder)!r}, found none; take dreambench_pp, "
-            f"which has one, or {self.spec.source.get}"
-        )
+        """Writes the embedded world's subjects and pairs into a folder of its version in `folder`. Raises: RunError."""
+        from evalkit.sandbox.dreambench import embed_dreambench
+
+        return embed_dreambench(folder)
 
 
 DREAMBENCH = DreamBench()
 
 
-def _read(root: Path, spec: BenchmarkSpec) -> tuple[DreamBenchData, list[str]]:
-    facts = DreamBenchFacts.read(spec.facts, where=f"benchmarks/{spec.name}/spec.yaml, facts")
-    prompts, problems = _read_prompts(root, facts, spec.expected.prompts_per_subject)
+def read_dreambench(data: Path, spec: BenchmarkSpec) -> tuple[Path, DreamBenchData, SceneWorld | None]:
+    """The folder of the photographs, what it holds, and the embedded world where the photographs are drawn.
+
+    `spec` is told where something is wrong. Raises: DataError, ProblemsError (see Benchmark.load).
+    """
+    root = find_root(data, spec, mark=PROMPT_FILE, below="dataset")
+    world = _world(root)
+    found, problems = _read(root, DREAMBENCH.spec, world)
+    if problems:
+        raise ProblemsError(heading(root, spec), problems)
+    return root, found, world
+
+
+def _world(root: Path) -> SceneWorld | None:
+    """The embedded world in the folder, None where the data are photographs. Raises: DataError for a damaged one."""
+    if not (root / WORLD_FILE).exists():
+        return None
+    from evalkit.sandbox.scenes import SceneWorld
+
+    return SceneWorld(root)
+
+
+def _read(root: Path, spec: BenchmarkSpec, world: SceneWorld | None) -> tuple[DreamBenchData, list[str]]:
+    published, where = spec.facts, f"benchmarks/{spec.name}/spec.yaml, facts"
+    count = spec.expected.prompts_per_subject
+    if world is not None:
+        published, where, count = (
+            world.facts.get("dreambench", {}),
+            f"{WORLD_FILE}, facts",
+            world.facts.get("prompts", 0),
+        )
+    facts = DreamBenchFacts.read(published, where=where)
+    prompts, problems = _read_prompts(root, facts, count)
     inside = entries(root)
     problems += compare_names("subject folders", facts.classes, [path.name for path in inside if path.is_dir()])
     strays = [path.name for path in inside if not path.is_dir() and path.name not in _PAPERS]

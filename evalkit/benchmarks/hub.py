@@ -66,6 +66,25 @@ def _download(dataset: str, archive: HubArchive) -> Path:
     return Path(hf_hub_download(dataset, name, repo_type="dataset", revision=commit))
 
 
+def fetch_files(dataset: str, folder: Path, *, wanted: Sequence[str], get: str) -> None:
+    """Brings the files of a hub dataset that fit `wanted`, patterns such as `Images/**`, into `folder`, as they are there.
+
+    Honours `HF_HUB_OFFLINE`; a call that was interrupted is gone on from. Raises: DataError in one line, ending in `get`
+    (how to get the data), when the hub cannot be reached or lacks them.
+    """
+    from huggingface_hub import constants, get_session, snapshot_download
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_ANSWER_WITHIN_S)
+        snapshot_download(dataset, repo_type="dataset", local_dir=folder, allow_patterns=list(wanted))
+    except Exception as error:  # as in `fetch_archive`
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"cannot fetch {listed(wanted)} of the hub dataset {dataset!r} ({why:.160}); {get}") from error
+    lacking = [name for name in wanted if not (folder / name.removesuffix("/**")).exists()]
+    if lacking:
+        raise DataError(f"wanted {listed(lacking)} in the hub dataset {dataset!r}, found none; {get}")
+
+
 def unpack(path: Path, folder: Path, *, tops: Sequence[str]) -> None:
     """Unpack the folders `tops` of a ZIP file into `folder`; they may lie at its top or one folder down.
 

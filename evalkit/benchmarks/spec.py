@@ -9,7 +9,7 @@ from pydantic import Field
 
 from evalkit.content import content, read_yaml
 from evalkit.errors import UsageError
-from evalkit.nouns import Medium, Name, Noun, Protocol
+from evalkit.nouns import Medium, Name, Noun, Protocol, ProtocolName
 from evalkit.registry import unknown
 
 
@@ -40,8 +40,8 @@ class Expected(Noun):
 
     subjects: int
     prompts_per_subject: int
-    cases: dict[Name, int]
-    """Cases for each protocol."""
+    cases: dict[ProtocolName, int | None]
+    """Cases for each protocol, None where the number is not published."""
 
 
 class BenchmarkSpec(Noun):
@@ -52,16 +52,20 @@ class BenchmarkSpec(Noun):
     meaning: str
     """Two sentences: what it asks of a method."""
     medium: Medium
+    beside: tuple[Medium, ...] = ()
+    """Further media of its cases; which a protocol asks for is the cases' own."""
     source: Source
     data_card: str
     layout: str
     """The folder layout that `--data` must have."""
     design: Design
     expected: Expected
-    default_protocol: Name
+    default_protocol: ProtocolName
     protocols: tuple[Protocol, ...] = Field(min_length=1)
     sandbox: bool
     """True where an embedded counterpart exists."""
+    shipped: Name | None = None
+    """Folder beside the spec whose data travels with evalkit, for benchmarks that are texts of our own."""
     facts: dict[str, Any] = {}
     """What this benchmark's loader needs (chosen references, pairs, templates); the loader validates it."""
 

@@ -19,6 +19,7 @@ from evalkit.cli import (
     gate,
     generate,
     judge,
+    leaderboard,
     listing,
     plan,
     run,
@@ -76,6 +77,7 @@ app.command("validate")(validate.validate)
 app.command("agree")(agree.agree)
 app.command("judge")(judge.judge)
 app.add_typer(gate.app, name="gate")
+app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(cache.app, name="cache")
 app.add_typer(sandbox.app, name="sandbox")
 

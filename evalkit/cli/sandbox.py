@@ -14,7 +14,7 @@ from evalkit.registry import unknown
 app = typer.Typer(
     help="The embedded world: draw it, train its models.", invoke_without_command=True, rich_markup_mode=None
 )
-GROUPS = ("readers", "kontext")
+GROUPS = ("readers", "kontext", "segmenter")
 NewFolder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where it goes; must not exist yet.")]
 
 
@@ -40,7 +40,12 @@ def draw(out: NewFolder) -> int:
 def train(
     out: NewFolder,
     model: Annotated[
-        str, typer.Option("--model", metavar="readers|kontext", help="What reads pictures, or the generator.")
+        str,
+        typer.Option(
+            "--model",
+            metavar="readers|kontext|segmenter",
+            help="What reads pictures, the generator, or what finds the subject.",
+        ),
     ] = "readers",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the weights and the batches.")] = 0,
     minutes: Annotated[
@@ -48,7 +53,11 @@ def train(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", min=1, help="Instead of minutes: repeatable. The generator's default is 14000."),
+        typer.Option(
+            "--steps",
+            min=1,
+            help="Instead of minutes: repeatable. The generator's default is 14000, the segmenter's 600.",
+        ),
     ] = None,
     start: Annotated[
         Path | None, typer.Option("--start", metavar="DIR", help="Weights trained before, to go on from.")
@@ -61,7 +70,8 @@ def train(
 ) -> int:
     """Train embedded models on the world and print the card with what they can do.
 
-    `readers` are CLIP, DINO, LPIPS and Mind-the-Glitch; `kontext` is the small FLUX.1-Kontext that methods build on.
+    `readers` are CLIP, DINO, LPIPS and Mind-the-Glitch; `kontext` is the small FLUX.1-Kontext that methods build on;
+    `segmenter` makes the masks of samples.
     """
     import yaml
 
@@ -76,14 +86,14 @@ def train(
     _refuse_existing(out)
     asked = Budget(minutes=minutes, steps=steps) if minutes is not None or steps is not None else None
     place, told = work or cache_root() / "sandbox-training", _tell if sys.stderr.isatty() else None
-    if model == "kontext":
-        from evalkit.sandbox.training.kontext import train_from_world
+    if model != "readers":
+        from evalkit.sandbox.training.kontext import train_from_world as train_kontext
+        from evalkit.sandbox.training.segmenter import train_from_world as train_segmenter
 
         if start is not None:
-            raise UsageError("wanted no --start beside --model kontext, which starts from nothing; leave it out")
-        card = train_from_world(
-            out, seed=seed, work=place, budget=asked, workers=workers, threads=threads, progress=told
-        )
+            raise UsageError(f"wanted no --start beside --model {model}, which starts from nothing; leave it out")
+        chosen = train_kontext if model == "kontext" else train_segmenter
+        card = chosen(out, seed=seed, work=place, budget=asked, workers=workers, threads=threads, progress=told)
         print(yaml.safe_dump(card, sort_keys=False).rstrip())
         return 0
     card = train_all(

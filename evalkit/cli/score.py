@@ -18,6 +18,14 @@ def score(
     samples: Annotated[
         Path | None, typer.Option("--samples", metavar="DIR", help="A folder of somebody's samples.")
     ] = None,
+    sample_masks: Annotated[
+        Path | None,
+        typer.Option(
+            "--sample-masks",
+            metavar="DIR",
+            help="Masks of the samples, named as they are, for metrics such as si_iou@given.",
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="What made the samples in --samples.")] = None,
     bench: Annotated[
         str | None, typer.Option("--bench", "-b", metavar="B[/PROTOCOL]", help="The benchmark of --samples.")
@@ -47,12 +55,13 @@ def score(
             raise UsageError(
                 f"wanted RUN alone, which brings benchmark and samples, found {', '.join(clash)} beside it; leave one out"
             )
-        return print_result(score_run(run, tuple(metric or ()), data=data, fetch=fetch), as_json=as_json, told=True)
+        found = score_run(run, tuple(metric or ()), data=data, sample_masks=sample_masks, fetch=fetch)
+        return print_result(found, as_json=as_json, told=True)
     lacking = [o for o, v in {"--samples": samples, "--bench": bench, "--name": name}.items() if v is None]
     if samples is None or bench is None or name is None:
         raise UsageError(f"wanted RUN, or --samples, --bench and --name; found no {', '.join(lacking)}")
     request = Request(
         bench=bench, protocol=protocol, data=data, profile=profile, seeds=seeds, limit=limit,
-        metrics=tuple(metric or ()), out=out, resume=resume, fetch=fetch,
+        metrics=tuple(metric or ()), sample_masks=sample_masks, out=out, resume=resume, fetch=fetch,
     )  # fmt: skip
     return print_result(score_folder(samples, name, request), as_json=as_json, told=True)

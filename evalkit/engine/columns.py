@@ -7,8 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from evalkit.errors import Collector, WeightsError
-from evalkit.features.profiles import resolve_spec
+from evalkit.engine.derived import with_components
+from evalkit.errors import Collector, UsageError, WeightsError
+from evalkit.features.given_mask import FAMILY as GIVEN
 from evalkit.metrics.base import Bound, Metric
 from evalkit.nouns import MetricChoice, Signature
 from evalkit.registry import METRICS, load
@@ -41,6 +42,11 @@ class Column:
         """With the aggregation: what is printed beside the aggregated number."""
         return self.signature.with_part("agg", self.choice.aggregation)
 
+    @property
+    def reads_given_masks(self) -> bool:
+        """Whether it is computed with masks of the samples that the user gives."""
+        return any(spec.family == GIVEN for spec in self.bound.extractors)
+
     def applies(self, case: Case) -> bool:
         """False where the protocol leaves this case out of this metric."""
         return self.choice.applies(case)
@@ -68,9 +74,24 @@ def _choice(text: str) -> MetricChoice:
     return MetricChoice.parse(f"{metric}@{variant or card.default_variant}:{aggregation or 'micro'}")
 
 
+def check_media(chosen: Iterable[MetricChoice], cases: Iterable[Case], bench: str) -> None:
+    """Raises UsageError naming the metrics that read samples of no medium that the benchmark has."""
+    has = {case.medium for case in cases}
+    blind = {
+        str(c.column): reads for c in chosen if has.isdisjoint(reads := load(METRICS, c.metric).card.reads(c.variant))
+    }
+    if blind:
+        told = ", ".join(f"{name} ({' and '.join(reads)})" for name, reads in blind.items())
+        raise UsageError(
+            f"wanted metrics that read the medium of {bench} ({' and '.join(sorted(has))}), found {told}; `evalkit describe "
+            "metric NAME` lists what each variant reads"
+        )
+
+
 def variant_specs(chosen: Iterable[MetricChoice]) -> list[ExtractorSpec]:
     """The published backbones that these metrics name. Raises UsageError for names that do not exist."""
-    return list(dict.fromkeys(load(METRICS, c.metric).card.variant(c.variant).extractor for c in chosen))
+    cards = [load(METRICS, choice.metric).card.variant(choice.variant) for choice in chosen]
+    return list(dict.fromkeys(spec for card in cards for spec in (card.extractor, *card.beside.values())))
 
 
 def columns(chosen: Sequence[MetricChoice], profile: Profile, backbones: Backbones) -> list[Column]:
@@ -80,16 +101,13 @@ def columns(chosen: Sequence[MetricChoice], profile: Profile, backbones: Backbon
     for choice in chosen:
         metric: Metric = load(METRICS, choice.metric)
         card = metric.card.variant(choice.variant)
-        bound = Bound(choice.variant, card, resolve_spec(card.extractor, profile))
-        label = choice.metric
-        if first[choice.metric]:
-            label = choice.column if choice.aggregation == "micro" else str(choice)
-        first[choice.metric] += 1
-        try:
-            described = backbones.describe(bound.extractor)
-            parts, lacking = dict(described.parts) | {"features": described.digest[:12]}, None
-        except WeightsError as error:
-            parts, lacking = {"backbone": bound.extractor.model, "weights": "missing"}, str(error)
+        bound = Bound.of(choice.variant, card, profile)
+        label = choice.label or choice.metric
+        if choice.label is None:
+            if first[choice.metric]:
+                label = choice.column if choice.aggregation == "micro" else str(choice)
+            first[choice.metric] += 1
+        parts, lacking = _parts(bound, backbones)
         signature = Signature.of(
             metric=choice.metric,
             variant=choice.variant,
@@ -100,7 +118,21 @@ def columns(chosen: Sequence[MetricChoice], profile: Profile, backbones: Backbon
             v=str(metric.card.version),
         )
         found.append(Column(label, choice, metric, bound, signature, lacking))
-    return _distinct(found)
+    return _distinct(with_components(found))
+
+
+def _parts(bound: Bound, backbones: Backbones) -> tuple[dict[str, str], str | None]:
+    """What the signature says of a variant's backbones, and why one cannot be had, None where all can."""
+    parts: dict[str, str] = {}
+    lacking = None
+    for name, spec in {"": bound.extractor, **{f"{name}_": spec for name, spec in bound.beside.items()}}.items():
+        try:
+            described = backbones.describe(spec)
+            found = dict(described.parts) | {"features": described.digest[:12]}
+        except WeightsError as error:
+            found, lacking = {"backbone": spec.model, "weights": "missing"}, lacking or str(error)
+        parts |= {f"{name}{key}": value for key, value in found.items()}
+    return parts, lacking
 
 
 def _told(where: Mapping[Any, Sequence[str]]) -> str:

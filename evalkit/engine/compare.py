@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from evalkit.engine.result import decimals
 from evalkit.engine.scored import ScoredRun, read_scored, why_not_comparable
 from evalkit.errors import UsageError
+from evalkit.metrics.derived import DerivedMetric
 from evalkit.nouns import Noun
+from evalkit.registry import METRICS, load
 from evalkit.stats import Comparison, compare_all
 from evalkit.stats.ranking import Ranking, ranks
 
@@ -166,6 +168,8 @@ def why_not_metric(a: ScoredRun, b: ScoredRun, metric: str) -> str | None:
             return (
                 f"{here.name} has no scores of it; `evalkit score {here.run.path} --metric {choice.column}` makes them"
             )
+    if isinstance(load(METRICS, a.choice(metric).metric), DerivedMetric):
+        return "it is of a whole table and has no values of samples to compare; compare the columns that it is made of"
     mine, theirs = a.signature(metric), b.signature(metric)
     if differs := mine.first_difference(theirs):
         part, one, other = differs

@@ -22,7 +22,7 @@ from evalkit.nouns import Noun
 from evalkit.paths import cache_root
 
 _DISK_GIB = 10
-EMBEDDED = ("clip", "dino", "lpips", "dreamsim", "mtg")
+EMBEDDED = ("clip", "dino", "lpips", "dreamsim", "mtg", "segmenter")
 
 
 class Check(Noun):

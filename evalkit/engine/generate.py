@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from evalkit.engine.made import problem, size_of
 from evalkit.engine.standing import fault
 from evalkit.errors import EvalkitError, MethodError
-from evalkit.files import atomic_write_bytes
-from evalkit.media import encode_png, pixel_sha256
+from evalkit.files import atomic_write_bytes, atomic_write_text
+from evalkit.media import Held, encode_mp4, encode_png, held_by, pixel_sha256, plain_answer, text_sha256
 from evalkit.methods.base import Job, Made, rng_seed
 from evalkit.nouns import Sample
 from evalkit.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 FLUSH = 32
 """Samples between two appends to the store: what a kill can cost."""
+FLUSH_BYTES = 256 * 2**20
+"""Samples in memory between two appends: a clip is as large as hundreds of pictures."""
 WRITERS = 2
 """Threads that encode and write; encoding a PNG costs more than many methods take to make the picture."""
 REMEMBERED = 4
@@ -68,7 +72,7 @@ def generate(
         try:
             for made in method.make(jobs, context) if jobs else ():
                 pending.append(_answer(made, waiting))
-                if len(pending) == FLUSH:
+                if len(pending) == FLUSH or sum(map(size_of, pending)) > FLUSH_BYTES:
                     flush()
         except EvalkitError:
             raise
@@ -96,19 +100,8 @@ def _answer(made: object, waiting: dict[tuple[str, int], Job]) -> Made:
     return made
 
 
-def _problem(made: Made) -> str | None:
-    """Why there is no picture to write, None where there is one."""
-    if made.pixels is None:
-        return made.reason or "the method gave no reason"
-    pixels: Any = made.pixels
-    shape, dtype = tuple(getattr(pixels, "shape", ())), getattr(pixels, "dtype", None)
-    if dtype != "uint8" or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-        return f"wanted pixels uint8 [H, W, 3] from the method, found {dtype} {list(shape)}"
-    return None
-
-
 class _Writer:
-    """Writes a method's pictures into the run. Equal pictures in a row (a control's copies) are encoded once."""
+    """Writes a method's samples into the run. Equal pictures in a row (a control's copies) are encoded once."""
 
     def __init__(self, method: Method, run: RunFolder, case_sha256: Mapping[str, str]) -> None:
         self._info, self._run, self._case_sha256 = method.info, run, case_sha256
@@ -125,24 +118,36 @@ class _Writer:
             method_version=self._info.version,
             rng_seed=job.rng_seed,
         )
-        problem = _problem(made)
-        if made.pixels is None or problem is not None:
-            return sample(state="failed", reason=problem)
-        sha256 = pixel_sha256(made.pixels)
-        path = self._run.media_path(job.case.case_id, job.seed, ".png")
-        atomic_write_bytes(path, self._png(sha256, made.pixels))
+        if (why := problem(made)) is not None:
+            return sample(state="failed", reason=why)
+        path, held = self._written(made)
         stat = path.stat()
-        height, width = made.pixels.shape[:2]
         return sample(
             state="made",
             path=path.relative_to(self._run.media_folder).as_posix(),
-            pixels_sha256=sha256,
             file_size=stat.st_size,
             file_mtime_ns=stat.st_mtime_ns,
-            width=width,
-            height=height,
             true_picture=made.true_picture,
+            **held._asdict(),
         )
+
+    def _written(self, made: Made) -> tuple[Path, Held]:
+        """The sample's file, written whole, and what it holds; of a clip as the file is decoded."""
+        case_id, seed = made.job.case.case_id, made.job.seed
+        if made.clip is not None:
+            path = self._run.media_path(case_id, seed, ".mp4")
+            assert made.fps is not None
+            atomic_write_bytes(path, encode_mp4(made.clip, made.fps))
+            return path, held_by(path, "video")
+        if made.text is not None:
+            path, answer = self._run.media_path(case_id, seed, ".txt"), plain_answer(made.text)
+            atomic_write_text(path, answer)
+            return path, Held(text_sha256(answer))
+        assert made.pixels is not None
+        sha256, path = pixel_sha256(made.pixels), self._run.media_path(case_id, seed, ".png")
+        atomic_write_bytes(path, self._png(sha256, made.pixels))
+        height, width = made.pixels.shape[:2]
+        return path, Held(sha256, width, height)
 
     def _png(self, sha256: str, pixels: NDArray[np.uint8]) -> bytes:
         if (known := self._encoded.get(sha256)) is not None:

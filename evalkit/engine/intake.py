@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.benchmarks.binding import Intake, Pair, find_samples
 from evalkit.errors import MediaError
+from evalkit.media import held_by
 from evalkit.nouns import Sample
 from evalkit.progress import progress
 
@@ -52,11 +53,10 @@ def read_samples(
             method_version="-",
         )
         try:
-            decoded = pictures.decode(path)
+            held = held_by(path, intake.media[pair], picture=pictures.decode, video=pictures.decode_video)
         except MediaError as error:
             return sample(state="unreadable", reason=str(error))
-        height, width = decoded.pixels.shape[:2]
-        return sample(state="made", pixels_sha256=decoded.sha256, width=width, height=height, notes=decoded.notes)
+        return sample(state="made", **held._asdict())
 
     with ThreadPoolExecutor(threads) as pool, progress("read samples", len(intake.files), unit="files") as advance:
         for sample in pool.map(read, intake.files):

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalkit.engine.batches import batches
-from evalkit.engine.columns import choices
+from evalkit.engine.columns import check_media, choices
 from evalkit.engine.generate import generate
 from evalkit.engine.intake import Intake, find_samples, read_samples
+from evalkit.engine.sample_masks import SampleMasks, read_sample_masks
 from evalkit.engine.setting import Request, Setting, prepare
 from evalkit.engine.standing import fallen, report
 from evalkit.engine.table import Table, open_table, score
@@ -29,7 +30,7 @@ from evalkit.runs.provenance import hardware, start_invocation
 from evalkit.runs.record import RunIdentity, RunRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from evalkit.engine.result import Result
 
@@ -75,16 +76,25 @@ def score_folder(samples: Path, name: str, request: Request) -> Result:
         raise DataError(f"wanted a folder for --samples, found {found} at {str(samples)!r}; check the path")
     setting = prepare(request)
     table = open_table(setting)
+    _check_masks(request, table)
     intake = find_samples(samples, setting.benchmark, setting.expected)
     with _open(setting, _identity(setting, name, "-", {"samples": str(samples.resolve())})) as run:
-        return _taken_in(intake, name, setting, run, table)
+        return _taken_in(intake, name, setting, run, table, folder=samples)
 
 
-def score_run(path: Path, metrics: tuple[str, ...], *, data: Path | None = None, fetch: bool = False) -> Result:
+def score_run(
+    path: Path,
+    metrics: tuple[str, ...],
+    *,
+    data: Path | None = None,
+    sample_masks: Path | None = None,
+    fetch: bool = False,
+) -> Result:
     """Scores a run's samples again, `metrics` being added to its own; only what is missing is computed.
 
     `data` says where the benchmark's data lies now, None for where it lay. A run of somebody's folder reads that
-    folder again. A sample whose file is gone or shows another picture than was made has no score.
+    folder again; `sample_masks` the same for the masks of its samples. A sample whose file is gone or holds something
+    else than was made has no score.
     """
     record = RunFolder.read(path).record
     asked = record.request
@@ -95,23 +105,30 @@ def score_run(path: Path, metrics: tuple[str, ...], *, data: Path | None = None,
         profile=record.identity.profile,
         seeds=len(asked.seeds),
         limit=asked.limit,
+        sample_masks=sample_masks,
         out=path,
         fetch=fetch,
     )
     chosen = choices(asked.metrics, metrics)
     setting = replace(prepare(request), choices=chosen)
+    check_media(chosen, setting.benchmark.cases, setting.benchmark.spec.name)
     table = open_table(setting)
+    _check_masks(request, table)
     folder = record.identity.method_config.get("samples")
     intake = find_samples(Path(folder), setting.benchmark, setting.expected) if isinstance(folder, str) else None
     with _open(setting, record.identity) as run:
         if intake is not None:
-            return _taken_in(intake, record.identity.method, setting, run, table)
+            return _taken_in(intake, record.identity.method, setting, run, table, folder=Path(str(folder)))
         gone = fallen(run, setting.expected)
         problems = report(gone, mend="`evalkit run` with the same method and --out makes them again")
-        return score(setting, run, table, rewards=record.rewards, problems=problems, absent=gone)
+        masks = _masks(setting, run, table, absent=gone, beside=None)
+        told = (*problems, *masks.told)
+        return score(
+            setting, run, table, rewards=record.rewards, problems=told, absent=gone, sample_masks=masks.contents
+        )
 
 
-def _taken_in(intake: Intake, name: str, setting: Setting, run: RunFolder, table: Table) -> Result:
+def _taken_in(intake: Intake, name: str, setting: Setting, run: RunFolder, table: Table, *, folder: Path) -> Result:
     """Reads what is new or changed in somebody's folder and scores it."""
     known, sha256 = run.samples.latest(), setting.case_sha256
     fresh = read_samples(intake, method=name, case_sha256=sha256, known=known, pictures=setting.pictures)
@@ -123,7 +140,31 @@ def _taken_in(intake: Intake, name: str, setting: Setting, run: RunFolder, table
     if unreadable:
         problems.append(f"{len(unreadable)} files cannot be read, first: {unreadable[0]}")
     absent = dict.fromkeys(intake.missing, Outcome(State.SAMPLE_MISSING, reason="no sample for this case and seed"))
-    return score(setting, run, table, problems=problems, absent=absent)
+    masks = _masks(setting, run, table, absent=absent, beside=folder.resolve())
+    return score(setting, run, table, problems=(*problems, *masks.told), absent=absent, sample_masks=masks.contents)
+
+
+def _check_masks(request: Request, table: Table) -> None:
+    """Raises UsageError for masks that nothing would read."""
+    if request.sample_masks is not None and not any(column.reads_given_masks for column in table.columns):
+        raise UsageError(
+            "wanted a metric that reads masks of samples beside --sample-masks, found none; add one, such as "
+            "--metric si_iou@given"
+        )
+
+
+def _masks(
+    setting: Setting, run: RunFolder, table: Table, *, absent: Mapping[tuple[str, int], Outcome], beside: Path | None
+) -> SampleMasks:
+    """The masks of the samples where a column reads them: in the folder given now, else in the one given before."""
+    recorded = run.record.sample_masks
+    folder = setting.request.sample_masks or (None if recorded is None else Path(recorded))
+    if folder is None or not any(column.reads_given_masks for column in table.columns):
+        return SampleMasks({})
+    wanted = [pair for case, seed in setting.expected if (pair := (case.case_id, seed)) not in absent]
+    found = read_sample_masks(folder, run.samples.latest(), wanted, beside=beside, pictures=setting.pictures)
+    run.update_record(sample_masks=str(folder.resolve()))
+    return found
 
 
 def _make(method: Method, setting: Setting, run: RunFolder) -> None:
@@ -151,9 +192,12 @@ def _open_for(setting: Setting) -> Iterator[tuple[Method, RunFolder]]:
     asked = Context(setting.benchmark, setting.profile.profile, Path(), Path() if setting.request.train else None)
     with blamed(f"the method {method.info.name!r}, asked whether it can make these samples,"):
         problems = [*method.check(asked)]
-    if setting.benchmark.spec.medium not in method.info.media:
-        made = ", ".join(method.info.media)
-        problems.append(f"wanted the medium {setting.benchmark.spec.medium!r}, found a method that makes {made}")
+    for medium in sorted({case.medium for case, _ in setting.expected}.difference(method.info.media)):
+        problems.append(f"wanted the medium {medium!r}, found a method that makes {', '.join(method.info.media)}")
+    if method.info.max_references != 0 and not all(case.references for case, _ in setting.expected):
+        problems.append(
+            f"wanted cases with a picture to look at, found some without; {setting.benchmark.spec.source.get}"
+        )
     if problems:
         raise ProblemsError(f"{method.info.name} cannot make samples for {setting.benchmark.spec.name}", problems)
     config = method.config | ({"trained": _trained_on(setting)} if setting.request.train else {})

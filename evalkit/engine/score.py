@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evalkit.engine.contract import broken, checked, checked_requests
+from evalkit.engine.items import identity_of, item_of, why_none
+from evalkit.engine.mates import Sets
+from evalkit.engine.shown import chunks, is_heavy
 from evalkit.features.service import Missing
-from evalkit.features.spec import ImageContent
-from evalkit.metrics.base import Item, Outcome, Unscorable
+from evalkit.metrics.base import Item, Mate, Outcome, Unscorable
+from evalkit.metrics.derived import DerivedMetric
 from evalkit.nouns import Score, State, digest
 from evalkit.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from evalkit.engine.columns import Column
     from evalkit.engine.targets import Targets
     from evalkit.features.service import FeatureService, FeatureView
-    from evalkit.features.spec import FeatureRequest
+    from evalkit.features.spec import FeatureRequest, ImageContent
     from evalkit.nouns import Case, Sample
     from evalkit.runs.folder import RunFolder
 
@@ -55,25 +57,32 @@ class Scorer:
         *,
         chunk: int = CHUNK,
         absent: Mapping[tuple[str, int], Outcome] | None = None,
+        sample_masks: Mapping[tuple[str, int], ImageContent] | None = None,
     ) -> None:
         self._run, self._targets, self._service, self._chunk = run, targets, service, chunk
+        self._sets = Sets((), run.media_folder)
+        self._made: Mapping[tuple[str, int], Sample] = {}
         self._absent = absent or {}
         """(case, seed) pairs whose sample does not stand, whatever the store holds, with what their scores get."""
+        self._masks = sample_masks or {}
         # One metric aggregated in two ways is two columns of one signature: its scores are computed once.
-        self._columns = tuple({str(column.signature): column for column in columns}.values())
+        distinct = {str(column.signature): column for column in columns}
+        self._columns = tuple(c for c in distinct.values() if not isinstance(c.metric, DerivedMetric))
 
     def score(self, expected: Sequence[tuple[Case, int]]) -> int:
         """Computes every score that is missing, stale or worth trying again; returns how many are new."""
         samples, scores = self._run.samples.latest(), self._run.scores.latest()
+        self._sets = Sets(expected, self._run.media_folder)
         count = 0
         stale = [pair for pair in expected if self._work(*pair, samples, scores)]
-        chunks = [stale[start : start + self._chunk] for start in range(0, len(stale), self._chunk)]
+        self._made = samples
+        pieces = list(chunks(stale, self._chunk, self._sample))
         with (
             progress("score", len(expected), done=len(expected) - len(stale), unit="samples") as advance,
             ThreadPoolExecutor(1, thread_name_prefix="evalkit-stage") as stager,
         ):
-            staged = self._staged(chunks, samples, scores, stager)
-            for pairs, work in zip(chunks, staged, strict=True):
+            staged = self._staged(pieces, samples, scores, stager)
+            for pairs, work in zip(pieces, staged, strict=True):
                 new = [score for score in self._scored(work) if scores.get(score.key) != score]
                 if new:
                     self._run.scores.append(new)
@@ -83,7 +92,7 @@ class Scorer:
 
     def _staged(
         self,
-        chunks: Sequence[Sequence[tuple[Case, int]]],
+        pieces: Sequence[Sequence[tuple[Case, int]]],
         samples: Mapping[tuple[str, int], Sample],
         scores: Mapping[tuple[str, int, str], Score],
         stager: ThreadPoolExecutor,
@@ -92,15 +101,19 @@ class Scorer:
 
         def stage(pairs: Sequence[tuple[Case, int]]) -> list[_Work]:
             work = [w for pair in pairs for w in self._work(*pair, samples, scores)]
-            self._service.ahead(request for w in work for request in w.requests)
+            if not is_heavy(pairs, self._sample):
+                self._service.ahead(request for w in work for request in w.requests)
             return work
 
-        ahead = stager.submit(stage, chunks[0]) if chunks else None
-        for index in range(len(chunks)):
+        ahead = stager.submit(stage, pieces[0]) if pieces else None
+        for index in range(len(pieces)):
             assert ahead is not None
             work = ahead.result()
-            ahead = stager.submit(stage, chunks[index + 1]) if index + 1 < len(chunks) else None
+            ahead = stager.submit(stage, pieces[index + 1]) if index + 1 < len(pieces) else None
             yield work
+
+    def _sample(self, pair: tuple[Case, int]) -> Sample | None:
+        return self._made.get((pair[0].case_id, pair[1]))
 
     def _work(
         self,
@@ -113,26 +126,46 @@ class Scorer:
         fallen = self._absent.get((case.case_id, seed))
         sample = samples.get((case.case_id, seed)) if fallen is None else None
         targets, masks = self._targets.of(case), self._targets.masks(case)
-        picture = (sample.pixels_sha256, sample.true_picture) if sample is not None else None
-        inputs = digest([picture, self._targets.identity(case), case.prompt, case.texts])
-        unmade = fallen or _known(sample)
+        picture = identity_of(sample) if sample is not None else None
+        told = [picture, self._targets.identity(case), case.prompt, case.texts]
+        alone, mates = digest(told), self._mates(case, seed, samples)
+        standing = None if isinstance(mates, Outcome) else [mate.sample.sha256 for mate in mates]
+        together = alone if case.set_id is None else digest([*told, standing])
+        unmade = fallen or why_none(sample)
         found = []
         for column in self._columns:
+            needs = column.metric.card.needs
+            inputs = together if "mates" in needs else alone
+            mask = self._masks.get((case.case_id, seed)) if column.reads_given_masks else None
+            inputs = inputs if mask is None else digest([inputs, mask.sha256])
             old = scores.get((case.case_id, seed, str(column.signature)))
             if old is not None and old.inputs == inputs and not old.state.retried:
                 continue
-            needs = column.metric.card.needs
-            lost = (what for name, what in (("targets", targets), ("target_masks", masks)) if name in needs)
+            wanted = (("targets", targets), ("target_masks", masks), ("mates", mates))
+            lost = (what for name, what in wanted if name in needs)
             known = unmade or next((what for what in lost if isinstance(what, Outcome)), None)
-            item = known or _item(case, seed, sample, (targets, masks), self._run.media_folder)
+            item = known or item_of(case, seed, sample, (targets, masks, mates), self._run.media_folder)
+            if mask is not None and isinstance(item, Item):
+                item = replace(item, sample_mask=mask)
             found.append(self._one(column, case, seed, inputs, item))
         return found
+
+    def _mates(self, case: Case, seed: int, samples: Mapping[tuple[str, int], Sample]) -> tuple[Mate, ...] | Outcome:
+        def standing(case_id: str, seed: int) -> Sample | None:
+            sample = samples.get((case_id, seed)) if (case_id, seed) not in self._absent else None
+            return sample if sample is not None and sample.state == "made" else None
+
+        return self._sets.mates(case, seed, standing)
 
     @staticmethod
     def _one(column: Column, case: Case, seed: int, inputs: str, item: Item | Outcome) -> _Work:
         if not column.applies(case):
             item = Outcome(
                 State.NOT_APPLICABLE, reason=f"the protocol limits {column.choice.metric} to {column.choice.where}"
+            )
+        elif case.medium not in (reads := column.metric.card.reads(column.bound.name)):
+            item = Outcome(
+                State.NOT_APPLICABLE, reason=f"it reads {' and '.join(reads)}, and the case is {case.medium}"
             )
         if isinstance(item, Outcome):
             return _Work(column, case, seed, inputs, None, (), item)
@@ -159,42 +192,15 @@ class Scorer:
         return [_score(one, outcomes[index]) for index, one in enumerate(work)]
 
 
-def _known(sample: Sample | None) -> Outcome | None:
-    if sample is None:
-        return Outcome(State.SAMPLE_MISSING, reason="no sample for this case and seed")
-    if sample.state == "failed":
-        return Outcome(State.SAMPLE_FAILED, reason=sample.reason)
-    return Outcome(State.DECODE_ERROR, reason=sample.reason) if sample.state == "unreadable" else None
-
-
-def _item(
-    case: Case,
-    seed: int,
-    sample: Sample | None,
-    shown: tuple[tuple[ImageContent, ...] | Outcome, tuple[Path | None, ...] | Outcome],
-    media: Path,
-) -> Item:
-    """The item of a sample that was made; `shown` are its targets and their masks, as far as they can be decoded."""
-    assert sample is not None
-    picture = ImageContent(str(sample.pixels_sha256), media / str(sample.path))
-    targets = () if isinstance(shown[0], Outcome) else shown[0]
-    masks = (None,) * len(targets) if isinstance(shown[1], Outcome) else shown[1]
-    kept = [
-        (target, mask, told.subject)
-        for target, mask, told in zip(targets, masks, case.targets, strict=False)
-        if not sample.true_picture or target.sha256 != picture.sha256
-    ]
-    targets, masks, subjects = zip(*kept, strict=True) if kept else ((), (), ())
-    return Item(case, seed, picture, targets, masks, subjects)
-
-
 def _lacking(one: _Work, view: FeatureView) -> Outcome | None:
     for request in one.requests:
         if isinstance(feature := view[request], Missing):
-            of_target = (
-                feature.state is State.DECODE_ERROR and one.item is not None and feature.picture != one.item.sample
-            )
-            return Outcome(State.REFERENCE_ERROR if of_target else feature.state, reason=feature.reason)
+            state = feature.state
+            other = feature.picture is not None and one.item is not None and feature.picture not in one.item.frames
+            if state is State.DECODE_ERROR and one.item is not None and other:
+                of_mate = feature.picture in {mate.sample for mate in one.item.mates}
+                state = State.MATE_MISSING if of_mate else State.REFERENCE_ERROR
+            return Outcome(state, reason=feature.reason)
     return None
 
 

@@ -115,8 +115,11 @@ class ScoredRun:
         """What a prompt goes by: its number, with crossed prompts in its category, since each has a list of its own."""
         return f"{case.category}.{case.prompt_index}" if self.design.prompts == "crossed" else str(case.prompt_index)
 
-    def frame(self, label: str, *, category: str | None = None) -> pd.DataFrame:
-        """subject, prompt, seed, stratum, value of a column; NaN for whatever has no score, of one category or of all."""
+    def frame(self, label: str, *, category: str | None = None, weights: bool = False) -> pd.DataFrame:
+        """subject, prompt, seed, stratum, value of a column; NaN for whatever has no score, of one category or of all.
+
+        weights: also the scores' weights, by which the samples of a micro average count.
+        """
         import pandas as pd
 
         signature, choice = str(self.signature(label)), self.choice(label)
@@ -124,17 +127,18 @@ class ScoredRun:
             row for row in self._rows
             if (category is None or row[0].category == category) and choice.applies(row[0])
         ]  # fmt: skip
-        scores = (self.scores.get((case.case_id, seed, signature)) for case, _, _, seed in kept)
+        scores = [self.scores.get((case.case_id, seed, signature)) for case, _, _, seed in kept]
         values = [float("nan") if score is None or score.value is None else score.value for score in scores]
-        return pd.DataFrame(
-            {
-                "subject": [subject for _, subject, _, _ in kept],
-                "prompt": [prompt for _, _, prompt, _ in kept],
-                "seed": [seed for _, _, _, seed in kept],
-                "stratum": [case.category for case, _, _, _ in kept],
-                "value": values,
-            }
-        )
+        columns: dict[str, list[object]] = {
+            "subject": [subject for _, subject, _, _ in kept],
+            "prompt": [prompt for _, _, prompt, _ in kept],
+            "seed": [seed for _, _, _, seed in kept],
+            "stratum": [case.category for case, _, _, _ in kept],
+            "value": [*values],
+        }
+        if weights:
+            columns["weight"] = [1.0 if score is None else score.weight for score in scores]
+        return pd.DataFrame(columns)
 
     @cached_property
     def _rows(self) -> list[tuple[Case, str, str, int]]:

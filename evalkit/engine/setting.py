@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, cast, get_args
 
-from evalkit.engine.columns import choices, variant_specs
+from evalkit.engine.columns import check_media, choices, variant_specs
 from evalkit.engine.targets import Targets
 from evalkit.errors import Collector, DataError, PluginError, UsageError
 from evalkit.features.pictures import Pictures
@@ -47,6 +47,8 @@ class Request:
     """The method's own settings, each `NAME=VALUE`."""
     train: bool = False
     train_data: Path | None = None
+    sample_masks: Path | None = None
+    """Masks of the samples, named as they are."""
     out: Path | None = None
     resume: bool = True
     fetch: bool = False
@@ -140,6 +142,7 @@ def _load(request: Request, benchmark: Benchmark, protocol: Protocol, chosen: tu
     with blamed(f"the benchmark {benchmark.spec.name!r}, reading {str(folder)!r},"):
         loaded = benchmark.load(folder, protocol.name)
     _check_cases(loaded)
+    check_media(chosen, loaded.cases, benchmark.spec.name)
     cases = _limited(loaded.cases, request.limit)
     seeds = range(request.seeds or protocol.seeds)
     pictures = Pictures()
@@ -170,6 +173,8 @@ def _data_folder(request: Request, benchmark: Benchmark, profile: Resolved) -> P
         return benchmark.fetch(fetched)
     if fetched.is_dir():
         return fetched
+    if spec.shipped is not None:
+        return benchmark.fetch(fetched)
     hub = f"--fetch brings it from the hub ({spec.source.hub}), " if spec.source.hub else ""
     world = ", --profile sandbox uses the embedded world" if spec.sandbox else ""
     raise DataError(f"{spec.name} needs its data: {hub}--data DIR takes a copy{world}. {spec.source.get}")
@@ -183,6 +188,12 @@ def _check_cases(loaded: Loaded) -> None:
             f"the benchmark {loaded.spec.name!r}: wanted cases for the protocol {loaded.protocol!r}, found none in "
             f"{str(loaded.root)!r}; its loader must say what is wrong with such data"
         )
+    media, told = {case.medium for case in loaded.cases}, (loaded.spec.medium, *loaded.spec.beside)
+    if not media <= set(told):
+        raise PluginError(
+            f"the benchmark {loaded.spec.name!r}: wanted cases of its media ({' and '.join(told)}), found "
+            f"{' and '.join(sorted(media))}; mend its loader or its spec"
+        )
     if twice := [case_id for case_id, count in counted.items() if count > 1]:
         raise PluginError(
             f"the benchmark {loaded.spec.name!r}: wanted each case id once, found {twice[0]!r} {counted[twice[0]]} times"
@@ -191,11 +202,22 @@ def _check_cases(loaded: Loaded) -> None:
 
 
 def _limited(cases: tuple[Case, ...], limit: int | None) -> tuple[Case, ...]:
-    """The first `limit` cases of a fixed order that spreads over the benchmark; a larger limit contains a smaller one."""
+    """The first `limit` cases of a fixed order that spreads over the benchmark; a larger limit contains a smaller one.
+
+    Cases of one set stay together: of benchmarks with sets, whole ones are taken while they fit, at least one.
+    """
     if limit is None or limit >= len(cases):
         return cases
-    spread = sorted(range(len(cases)), key=lambda index: (index * _GOLDEN_RATIO) % 1.0)
-    return tuple(cases[index] for index in sorted(spread[:limit]))
+    sets: dict[str, list[int]] = {}
+    for index, case in enumerate(cases):
+        sets.setdefault(f"set {case.set_id}" if case.set_id is not None else f"case {case.case_id}", []).append(index)
+    groups = [*sets.values()]
+    taken: list[int] = []
+    for number in sorted(range(len(groups)), key=lambda index: (index * _GOLDEN_RATIO) % 1.0):
+        if taken and len(taken) + len(groups[number]) > limit:
+            break
+        taken += groups[number]
+    return tuple(cases[index] for index in sorted(taken))
 
 
 def _one_protocol(within: str, option: str | None) -> str | None:

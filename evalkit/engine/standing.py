@@ -1,11 +1,11 @@
-"""Whether the samples of a run are still what was made: a picture that somebody changed is not the method's."""
+"""Whether the samples of a run are still what was made: a file that somebody changed is not the method's."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from evalkit.errors import MediaError
-from evalkit.media import decode_image
+from evalkit.media import held_by, medium_of
 from evalkit.metrics.base import Outcome
 from evalkit.nouns import State
 from evalkit.progress import progress
@@ -34,11 +34,11 @@ def fault(sample: Sample, folder: Path) -> Outcome | None:
     if (stat.st_size, stat.st_mtime_ns) == (sample.file_size, sample.file_mtime_ns):
         return None
     try:
-        changed = decode_image(path).sha256 != sample.pixels_sha256
+        changed = held_by(path, medium_of(sample)).pixels_sha256 != sample.pixels_sha256
     except MediaError as error:
         return Outcome(State.DECODE_ERROR, reason=str(error))
     return (
-        Outcome(State.SAMPLE_MISSING, reason=f"its file shows another picture than was made: {path}")
+        Outcome(State.SAMPLE_MISSING, reason=f"its file holds something else than was made: {path}")
         if changed
         else None
     )

@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from math import fsum
 from typing import TYPE_CHECKING, NamedTuple
 
+from evalkit.engine.derived import derivation
+from evalkit.metrics.derived import DerivedMetric
 from evalkit.nouns import Noun, State
 
 if TYPE_CHECKING:
@@ -41,7 +43,27 @@ def summarise(
     columns: Sequence[Column], expected: Sequence[tuple[Case, int]], scores: Mapping[Key, Score]
 ) -> dict[str, MetricSummary]:
     """A summary for each column over every expected (case, seed); one without a score counts as `sample_missing`."""
-    return {column.label: _summary(column, expected, scores) for column in columns}
+    return {
+        column.label: _derived(column, columns, expected, scores)
+        if isinstance(column.metric, DerivedMetric)
+        else _summary(column, expected, scores)
+        for column in columns
+    }
+
+
+def _derived(
+    column: Column, columns: Sequence[Column], expected: Sequence[tuple[Case, int]], scores: Mapping[Key, Score]
+) -> MetricSummary:
+    found = derivation(column, columns, expected, scores)
+    state = State.UNDEFINED if found.value is None and not found.lacking else State.COMPONENT_MISSING
+    missing = found.n_cases - found.n_scored
+    return MetricSummary(
+        value=found.value,
+        n_scored=found.n_scored,
+        n_cases=found.n_cases,
+        signature=str(column.full_signature),
+        states={state.value: missing} if missing else {},
+    )
 
 
 def _summary(column: Column, expected: Sequence[tuple[Case, int]], scores: Mapping[Key, Score]) -> MetricSummary:

@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING
 
 from evalkit.engine.backbones import Backbones
 from evalkit.engine.columns import Column, columns
+from evalkit.engine.derived import derivation
 from evalkit.engine.result import Result
 from evalkit.engine.score import Scorer
 from evalkit.engine.summary import summarise
 from evalkit.features.cache import DEFAULT_LIMIT_BYTES, FeatureCache, prune
 from evalkit.features.service import FeatureService
+from evalkit.metrics.derived import DerivedMetric
 from evalkit.paths import cache_root
 from evalkit.progress import warn
 from evalkit.runs.record import Backbone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from evalkit.engine.setting import Setting
+    from evalkit.features.spec import ImageContent
     from evalkit.metrics.base import Outcome
+    from evalkit.nouns import Score
     from evalkit.runs.folder import RunFolder
 
 
@@ -58,11 +62,13 @@ def score(
     rewards: Sequence[str] = (),
     problems: Sequence[str] = (),
     absent: Mapping[tuple[str, int], Outcome] | None = None,
+    sample_masks: Mapping[tuple[str, int], ImageContent] | None = None,
 ) -> Result:
     """Computes what the run's score table lacks and writes the table into the run.
 
     `rewards`: what the method was trained on. `problems`: lines about the samples, shown with the table. `absent`:
-    (case, seed) pairs whose sample does not stand, with what their scores get.
+    (case, seed) pairs whose sample does not stand, with what their scores get. `sample_masks`: the masks that the user
+    gave.
     """
     for line in problems:
         warn(line)
@@ -71,7 +77,8 @@ def score(
         cache, setting.pictures, fingerprint=table.backbones.fingerprint, load=table.backbones.load
     )
     try:
-        Scorer(run, table.columns, setting.targets, service, absent=absent).score(setting.expected)
+        scorer = Scorer(run, table.columns, setting.targets, service, absent=absent, sample_masks=sample_masks)
+        scorer.score(setting.expected)
     finally:
         service.close()
     if service.extracted and cache.root is not None:
@@ -97,13 +104,26 @@ def _stored(setting: Setting, run: RunFolder, table: Table, rewards: Sequence[st
         directions={column.label: column.metric.card.direction for column in table.columns},
         in_domain=tuple(c.label for c in table.columns if c.metric.card.family(c.choice.variant) in rewards),
         part=_part(setting),
-        problems=tuple(problems),
+        problems=(*problems, *_underived(table.columns, setting, scores)),
     )
     signatures = {str(column.signature) for column in table.columns}
     wanted = {(case.case_id, seed) for case, seed in setting.expected}
     shown = [s for s in scores.values() if s.signature in signatures and (s.case_id, s.seed) in wanted]
     run.write_results(result.to_summary() | {"request": run.record.request.digest()}, shown)
     return result
+
+
+def _underived(
+    columns: Sequence[Column], setting: Setting, scores: Mapping[tuple[str, int, str], Score]
+) -> Iterator[str]:
+    """One line for each derived column that lacks components."""
+    for column in columns:
+        if isinstance(column.metric, DerivedMetric):
+            lacking = derivation(column, columns, setting.expected, scores).lacking
+            if lacking:
+                made_of = column.metric.components(column.bound)
+                names = ", ".join(f"{made_of[name]} ({name})" for name in lacking)
+                yield f"no {column.label}: no sample has a value of {names}"
 
 
 def _part(setting: Setting) -> str | None:

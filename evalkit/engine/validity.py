@@ -58,7 +58,8 @@ def validate(names: Sequence[str], *, subjects: int = SUBJECTS, default_variants
 
     `default_variants`: refuse others, whose reports are not kept.
 
-    Raises: UsageError for metrics and variants that do not exist or are named twice, and for no subject; WeightsError
+    Raises: UsageError for metrics and variants that do not exist, are named twice or read no single pictures, and for no
+    subject; WeightsError
     for a metric whose backbone has no embedded counterpart and no weights here.
     """
     if subjects < 1:
@@ -68,6 +69,7 @@ def validate(names: Sequence[str], *, subjects: int = SUBJECTS, default_variants
         raise UsageError(f"wanted each metric once, found {', '.join(names)}")
     if default_variants:
         _only_defaults(chosen)
+    _of_single_pictures(chosen)
     backbones = Backbones(device="cpu")
     bound = columns(chosen, "sandbox", backbones)
     if lacking := [column for column in bound if column.lacking is not None]:
@@ -81,6 +83,17 @@ def validate(names: Sequence[str], *, subjects: int = SUBJECTS, default_variants
 def keep(reports: Sequence[Report]) -> list[Path]:
     """Stores each report beside its metric's card; returns the files. Raises RunError where one cannot be written."""
     return [write_stored(load(METRICS, report.metric).card_path, report) for report in reports]
+
+
+def _of_single_pictures(chosen: Sequence[MetricChoice]) -> None:
+    for choice in chosen:
+        card = load(METRICS, choice.metric).card
+        reads = card.reads(choice.variant)
+        if "image" not in reads or "mates" in card.needs:
+            found = "sets of pictures" if "image" in reads else " and ".join(reads)
+            raise UsageError(
+                f"wanted a metric of single pictures, found {choice.column}, which reads {found}; leave it out"
+            )
 
 
 def _only_defaults(chosen: Sequence[MetricChoice]) -> None:

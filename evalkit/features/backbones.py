@@ -22,7 +22,8 @@ class Backbone(Noun):
     """One published model."""
 
     family: Name
-    source: Literal["hub", "torchvision", "dreamsim", "facenet"]
+    source: Literal["hub", "torchvision", "dreamsim", "facenet", "own"]
+    """`own`: nobody serves it in the form that is read; the note says how it is made."""
     hub: str | None = None
     """The name under which `source` serves it, where that is not the id."""
     licence: str = Field(min_length=1)

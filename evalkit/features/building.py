@@ -28,7 +28,7 @@ def build(
     spare: tuple[str, ...] = (),
     **options: Any,
 ) -> Any:
-    """The transformers model `model_class(config)` with the weights `state`, in float32.
+    """The transformers model `model_class(config)` with the weights `state`, in float32 unless `options` has a `dtype`.
 
     `spare` are prefixes of names that a file may carry without the model needing them. Raises WeightsError naming the
     first name that is missing, unknown or of another shape.
@@ -36,7 +36,7 @@ def build(
     import torch
 
     state = {n: t for n, t in state.items() if not n.endswith(_NOT_WEIGHTS) and not n.startswith(spare)}
-    options |= {"output_loading_info": True, "ignore_mismatched_sizes": True, "dtype": torch.float32}
+    options = {"dtype": torch.float32} | options | {"output_loading_info": True, "ignore_mismatched_sizes": True}
     with quiet():
         model, told = model_class.from_pretrained(None, config=config, state_dict=state, **options)
     shapes = [f"{n} of shape {list(found)} instead of {list(wanted)}" for n, found, wanted in told["mismatched_keys"]]

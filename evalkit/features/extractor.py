@@ -59,6 +59,15 @@ class Extractor(Protocol):
 
 
 @runtime_checkable
+class Watcher(Protocol):
+    """What a family's backbone is besides an Extractor where it looks at a whole clip at once: optical flow."""
+
+    def watch(self, frames: Sequence[NDArray[np.uint8]]) -> Mapping[str, NDArray[np.float32]]:
+        """Every frame in order, each RGB uint8 [H, W, 3], to named outputs of the clip."""
+        ...
+
+
+@runtime_checkable
 class Answerer(Protocol):
     """What a family's backbone is besides an Extractor where it is asked whole questions: a judge."""
 

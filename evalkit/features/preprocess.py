@@ -14,6 +14,12 @@ import numpy as np
 from PIL import Image
 
 from evalkit.errors import UsageError
+from evalkit.features.mask_pictures import MASK_SIDE, given_mask_256, grounded_sam_256
+from evalkit.features.resizing import normalised as _normalised
+from evalkit.features.resizing import normalised_tensor as _normalised_tensor
+from evalkit.features.resizing import resized_pil as _pil
+from evalkit.features.resizing import tensor_of as _tensor
+from evalkit.features.vlm_pictures import QWEN_FACTOR, clip_pad, gme_28, qwen_vl_28
 from evalkit.nouns.base import digest
 
 if TYPE_CHECKING:
@@ -38,7 +44,8 @@ class Preprocess:
 
     name: str
     size: int
-    """Side of the square that comes out; for `mtcnn_160_32`, of the faces that are cut out of the picture later."""
+    """Side of the square that comes out; for `mtcnn_160_32`, of the faces that are cut out of the picture later, for Qwen's
+    preprocessings what the sides are multiples of; of a mask, its longest side."""
     numbers: ModelInput
 
     @property
@@ -176,6 +183,14 @@ def mtcnn_160_32(pixels: Pixels, numbers: ModelInput) -> Tensor:  # noqa: ARG001
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.float32)
 
 
+def scrfd_320(pixels: Pixels, numbers: ModelInput) -> Tensor:  # noqa: ARG001 - one signature for all
+    """The whole picture at its own size, 0 to 255 [3, H, W]; faces are found in it at 320 x 320 and cut out of it.
+
+    Source: franciszzj/OpenS2V-Nexus `eval/get_facesim.py` (ef17513), which sets insightface so.
+    """
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.float32)
+
+
 def lpips_96(pixels: Pixels, numbers: ModelInput) -> Tensor:  # noqa: ARG001 - one signature for all
     """Squashed to 96 x 96, the embedded world's own size (PIL bicubic), x/127.5 - 1 in [-1, 1]."""
     return _centred(_pil(pixels, (96, 96), Image.Resampling.BICUBIC))
@@ -196,22 +211,48 @@ PREPROCESSES: Mapping[str, Callable[[Pixels, ModelInput], Tensor]] = {
     for steps in (
         clip_hf,
         clip_openai,
+        clip_pad,
         clip_unictokens,
         clip_divrl_reward,
         dino_torchvision,
         dinov2_hf,
         dino_squash,
         hps,
+        qwen_vl_28,
+        gme_28,
         dreamsim,
         mtg,
         mtcnn_160_32,
+        scrfd_320,
+        grounded_sam_256,
+        given_mask_256,
         lpips_96,
         lpips_256,
         lpips_512,
     )
 }
-_FIXED_SIDE = {"mtcnn_160_32": 160, "lpips_96": 96, "lpips_256": 256, "lpips_512": 512}
-_OWN_RANGE = ("dreamsim", "mtg", "mtcnn_160_32", "lpips_96", "lpips_256", "lpips_512")
+_FIXED_SIDE = {
+    "qwen_vl_28": QWEN_FACTOR,
+    "gme_28": QWEN_FACTOR,
+    "mtcnn_160_32": 160,
+    "scrfd_320": 320,
+    "grounded_sam_256": MASK_SIDE,
+    "given_mask_256": MASK_SIDE,
+    "lpips_96": 96,
+    "lpips_256": 256,
+    "lpips_512": 512,
+}
+_OWN_RANGE = (
+    "dreamsim",
+    "mtg",
+    "mtcnn_160_32",
+    "scrfd_320",
+    "grounded_sam_256",
+    "given_mask_256",
+    "lpips_96",
+    "lpips_256",
+    "lpips_512",
+)
 """Preprocessings that use nothing of the model but its side."""
 
 
@@ -221,12 +262,6 @@ def _shortest(pixels: Pixels, short: int) -> Size:
     if width <= height:
         return int(short * height / width), short
     return short, int(short * width / height)
-
-
-def _pil(pixels: Pixels, size: Size, resample: Image.Resampling) -> Pixels:
-    if pixels.shape[:2] == size:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize(size[::-1], resample=resample))
 
 
 def _floor_half(excess: int) -> int:
@@ -247,21 +282,6 @@ def _crop_tensor(picture: Tensor, side: int) -> Tensor:
     """The central side x side of [3, H, W], rounded half to even."""
     top, left = (_round_half(length - side) for length in picture.shape[1:])
     return picture[:, top : top + side, left : left + side]
-
-
-def _tensor(pixels: Pixels) -> Tensor:
-    """[H, W, 3] to [3, H, W] in [0, 1]: x/255 in float32."""
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
-
-
-def _normalised(pixels: Pixels, numbers: ModelInput) -> Tensor:
-    return _normalised_tensor(_tensor(pixels), numbers)
-
-
-def _normalised_tensor(picture: Tensor, numbers: ModelInput) -> Tensor:
-    mean, std = (np.array(values, dtype=np.float32)[:, None, None] for values in (numbers.mean, numbers.std))
-    normalised: Tensor = (picture - mean) / std
-    return normalised
 
 
 def _centred(pixels: Pixels) -> Tensor:

@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from evalkit.nouns import Profile
 
 ProfileChoice = Literal["auto", "paper", "sandbox"]
-_EMBEDDED = {name: name for name in ("clip", "dino", "dreamsim", "lpips", "mtg")} | {"open_clip": "clip"}
+_EMBEDDED = {name: name for name in ("clip", "dino", "dreamsim", "lpips", "mtg")}
+_OTHER_FAMILY = {"open_clip": "clip", "grounded_sam": "segmenter"}
+_EMBEDDED |= _OTHER_FAMILY
+_OTHER_PREPROCESS = {"lpips": "lpips_96", "grounded_sam": "dino_squash"}
 MINIMUM_CUDA_GIB = 6.0
 """What the backbones of the image metrics need at their forward batch, with room for the pictures."""
-_CUDA_GIB = {"mtg": 12.0}
-"""Families that need more: 3.6 GiB of weights and, measured on a CPU, 1.4 GiB a picture."""
+_CUDA_GIB = {"mtg": 12.0, "qwen_vqa": 20.0, "gme": 20.0, "q_align": 20.0, "clip_t5": 28.0}
+"""Families that need more: 3.6 GiB of weights and, measured on a CPU, 1.4 GiB a picture for `mtg`; the others' weights of
+7 to 11 thousand million numbers in half precision, with room for a picture."""
 
 
 class Resolved(NamedTuple):
@@ -30,15 +34,21 @@ def resolve_spec(spec: ExtractorSpec, profile: Profile) -> ExtractorSpec:
     """The backbone that a metric's spec means in a profile.
 
     In the sandbox each family has one embedded model; preprocessing keeps its name and scales to that model's input,
-    but for LPIPS, which has no input size of its own and is taken at the size of the world's pictures. A family
-    without an embedded counterpart keeps its model, and is computed where that model is at hand.
+    but for LPIPS, which has no input size of its own and is taken at the size of the world's pictures, and for
+    Grounded SAM, in whose place a small segmenter stands that reads no text. A family without an embedded counterpart
+    keeps its model, and is computed where that model is at hand.
     """
     if profile == "paper" or spec.family not in _EMBEDDED:
         return spec
     embedded = _EMBEDDED[spec.family]
-    family = "clip" if spec.family == "open_clip" else spec.family
-    changed = {"family": family, "model": f"sandbox:{embedded}", "revision": None}
-    return spec.model_copy(update=changed | ({"preprocess": "lpips_96"} if family == "lpips" else {}))
+    changed = {
+        "family": _OTHER_FAMILY.get(spec.family, spec.family),
+        "model": f"sandbox:{embedded}",
+        "preprocess": _OTHER_PREPROCESS.get(spec.family, spec.preprocess),
+        "text": None if spec.family == "grounded_sam" else spec.text,
+        "revision": None,
+    }
+    return spec.model_copy(update=changed)
 
 
 def choose_profile(choice: ProfileChoice, specs: Iterable[ExtractorSpec], *, fetch: bool = False) -> Resolved:

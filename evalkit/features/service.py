@@ -18,10 +18,10 @@ import numpy as np
 
 from evalkit.errors import MediaError, WeightsError
 from evalkit.features.cache import CacheKey
-from evalkit.features.extractor import Answerer
+from evalkit.features.extractor import Answerer, Watcher
 from evalkit.features.forward import padded_forward, pictures_of, text_of
 from evalkit.features.pictures import Pictures
-from evalkit.features.spec import FeatureRequest, ImageContent, QuestionContent
+from evalkit.features.spec import ClipContent, FeatureRequest, ImageContent, QuestionContent
 from evalkit.features.weights import NO_WEIGHTS
 from evalkit.nouns import State
 
@@ -168,7 +168,7 @@ class FeatureService:
 
     def _compute(self, extractor: Extractor, requests: Sequence[FeatureRequest]) -> FeatureView:
         """Runs the backbone once for each distinct content, whatever asks and by whatever path it is known."""
-        found = self._answered(extractor, requests)
+        found = self._answered(extractor, requests) | self._watched(extractor, requests)
         asked: dict[type, dict[str, list[FeatureRequest]]] = defaultdict(lambda: defaultdict(list))
         inputs: dict[str, Row] = {}
         for request in (request for request in requests if request not in found):
@@ -202,6 +202,29 @@ class FeatureService:
         for answer, same in zip(answers, asked.values(), strict=True):
             rows = answer if isinstance(answer, Missing) else {name: array[None] for name, array in answer.items()}
             found |= {r: rows if isinstance(rows, Missing) else self._kept(extractor, r, rows, 0) for r in same}
+        return found
+
+    def _watched(self, extractor: Extractor, requests: Sequence[FeatureRequest]) -> FeatureView:
+        """Shows the extractor the clips among the requests, each once, and keeps what it makes of them in the cache."""
+        asked: dict[str, list[FeatureRequest]] = defaultdict(list)
+        found: FeatureView = {}
+        for request in requests:
+            if isinstance(request.content, ClipContent):
+                asked[request.content.key].append(request)
+        for same in asked.values():
+            clip = same[0].content
+            assert isinstance(clip, ClipContent)
+            try:
+                if not isinstance(extractor, Watcher):
+                    raise TypeError("wanted a backbone that looks at clips, found one that reads single pictures")
+                outputs = {name: array[None] for name, array in extractor.watch(self.pictures.frames(clip)).items()}
+            except MediaError as error:
+                found |= dict.fromkeys(same, Missing(State.DECODE_ERROR, str(error)))
+            except Exception as error:  # as in `_forward`
+                found |= dict.fromkeys(same, _failed(extractor.spec, error))
+            else:
+                self.extracted[extractor.spec.model] += 1
+                found |= {request: self._kept(extractor, request, outputs, 0) for request in same}
         return found
 
     def _forward(

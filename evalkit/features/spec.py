@@ -33,11 +33,29 @@ class ImageContent:
 
     sha256: str
     path: Path
+    frame: int | None = None
+    """Which frame of the video at `path` it is, None for a picture file."""
 
     @property
     def key(self) -> str:
-        """What the feature is cached under."""
+        """What the feature is cached under: a frame's is that of a picture of the same pixels."""
         return self.sha256
+
+
+@dataclass(frozen=True)
+class ClipContent:
+    """A video by the hash of its decoded frames (`evalkit.media.clip_sha256`); `path` says where to read it."""
+
+    sha256: str
+    path: Path
+    frames: tuple[ImageContent, ...]
+    fps: float | None
+    """Frames a second, None where the file does not say; no feature depends on it, since it is no part of the key."""
+
+    @property
+    def key(self) -> str:
+        """The hash, prefixed so that it cannot be a picture's."""
+        return f"c{self.sha256}"
 
 
 @dataclass(frozen=True)
@@ -105,7 +123,7 @@ class QuestionContent:
         return "q" + digest([self.rubric, shown, asked])
 
 
-Content = ImageContent | TextContent | PairContent | PromptedContent | QuestionContent
+Content = ImageContent | ClipContent | TextContent | PairContent | PromptedContent | QuestionContent
 
 
 @dataclass(frozen=True)

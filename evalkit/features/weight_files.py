@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Entry = tuple[int, int, str]
 
 SHARDS = "model.safetensors.index.json"
+TORCH_SHARDS = "pytorch_model.bin.index.json"
 ANY_MODEL = (
     ALTERNATIVE.join(
         (
@@ -30,6 +31,7 @@ ANY_MODEL = (
             "open_clip_pytorch_model.safetensors",
             "open_clip_pytorch_model.bin",
             "pytorch_model.bin",
+            TORCH_SHARDS,
         )
     ),
 )
@@ -59,8 +61,8 @@ def weight_files(
     if lacking and any_name and len(wanted) == 1 and folder.is_dir():
         alone = [path.name for path in folder.iterdir() if path.suffix in _SUFFIXES]
         found, lacking = (alone, []) if len(alone) == 1 else (found, lacking)
-    if SHARDS in found:
-        shards = read_json(folder / SHARDS).get("weight_map", {})
+    for index in (name for name in (SHARDS, TORCH_SHARDS) if name in found):
+        shards = read_json(folder / index).get("weight_map", {})
         found, lacking = chosen(sorted(set(shards.values())), lambda name: (folder / name).is_file())
     return tuple(folder / name for name in found), lacking
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from evalkit.errors import WeightsError
 from evalkit.features.backbones import ALTERNATIVE, Backbone, backbones
-from evalkit.features.weight_files import ANY_MODEL, SHARDS, chosen, sha256_of, weight_files
+from evalkit.features.weight_files import ANY_MODEL, SHARDS, TORCH_SHARDS, chosen, sha256_of, weight_files
 from evalkit.progress import warn
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ SERVED = "served:"
 _SANDBOX_FOLDER = Path(__file__).resolve().parent.parent / "sandbox" / "weights"
 _COMPOSED = {"dreamsim": ("dino", "clip"), "mtg": ("dino", "mtg")}
 """Sandbox backbones that are made of others' weights."""
+_SHARD_NAMES = {SHARDS: "model-*.safetensors", TORCH_SHARDS: "pytorch_model-*.bin"}
+_SMALL = ("*.json", "merges.txt", "vocab.txt", "tokenizer.model")
+"""Small files that are fetched with the weights."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -214,6 +217,8 @@ def _missing(model: str, known: Backbone | None, looked: list[str]) -> str:
 def _mend(model: str, known: Backbone | None) -> str:
     folder = f"$EVALKIT_WEIGHTS/{model.replace('/', '--')}"
     elsewhere = f"or put the files into {folder}"
+    if known is not None and known.source == "own":
+        return f"make {', '.join(known.files)} ({known.note}) and put it into {folder}"
     if known is not None and known.source == "dreamsim":
         kind = model.partition("/")[2]
         call = f"dreamsim(dreamsim_type='{kind}', device='cpu', cache_dir='DIR/{model.replace('/', '--')}')"
@@ -241,11 +246,9 @@ def _fetch_hub(model: str, known: Backbone | None, revision: str | None) -> None
     try:
         names = [file.rfilename for file in HfApi().model_info(hub, revision=revision).siblings or []]
         files, lacking = chosen(known.files if known is not None else ANY_MODEL, names.__contains__)
-        shards = ["model-*.safetensors"] if SHARDS in files else []
+        shards = [name for index, name in _SHARD_NAMES.items() if index in files]
         if not lacking:
-            snapshot_download(
-                hub, revision=revision, allow_patterns=[*files, *shards, "*.json", "merges.txt", "vocab.txt"]
-            )
+            snapshot_download(hub, revision=revision, allow_patterns=[*files, *shards, *_SMALL])
     except Exception as error:  # the client also raises its transport's errors, whose types change between versions
         told = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise WeightsError(

@@ -15,7 +15,6 @@ import numpy as np
 from evalkit.errors import JudgeError, MediaError, UsageError
 from evalkit.features.service import Missing
 from evalkit.features.spec import ImageContent
-from evalkit.judges.parse import labelled_score
 from evalkit.judges.store import ReplyStore, StoredReply
 from evalkit.nouns import State, digest
 
@@ -84,7 +83,7 @@ class Judge:
         finally:  # on an interrupt what is under way is waited for: it is paid
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _run(self, question: QuestionContent, run: int, encode: Encode) -> int | str | Missing:
+    def _run(self, question: QuestionContent, run: int, encode: Encode) -> float | str | Missing:
         """The score of one run, the last reply where none could be read, or why there is no reply."""
         turns = self._prompts.conversation(question)
         said = ""
@@ -96,7 +95,7 @@ class Judge:
             except _Undecodable as error:
                 return Missing(State.DECODE_ERROR, str(error), error.picture)
             said = reply.text
-            if (score := labelled_score(said, bounds=question.bounds)) is not None:
+            if (score := self._prompts.score(question, said)) is not None:
                 return score
         return said
 
@@ -164,7 +163,7 @@ def _jpeg(picture: ImageContent, encode: Encode) -> bytes:
         raise _Undecodable(picture, error) from error
 
 
-def _answer(question: QuestionContent, runs: Sequence[int | str | Missing]) -> dict[str, Array] | Missing:
+def _answer(question: QuestionContent, runs: Sequence[float | str | Missing]) -> dict[str, Array] | Missing:
     for run in runs:
         if isinstance(run, Missing):
             return run
@@ -174,4 +173,4 @@ def _answer(question: QuestionContent, runs: Sequence[int | str | Missing]) -> d
             State.JUDGE_UNPARSED,
             f"{len(unread)} of {len(runs)} runs without exactly one score in {question.tries} tries, said: {unread[-1][:QUOTED]!r}",
         )
-    return {"scores": np.array([run if isinstance(run, int) else np.nan for run in runs], np.float32)}
+    return {"scores": np.array([np.nan if isinstance(run, str) else run for run in runs], np.float32)}

@@ -70,6 +70,17 @@ def natural_score(reply: str) -> float | None:
     return value if value is not None and NATURAL_RANGE[0] <= value <= NATURAL_RANGE[1] else None
 
 
+def segment_valid(reply: str) -> float | None:
+    """Whether a segment is shown: 1 for "valid", 0 for "invalid", whatever their capitals; None for anything else.
+
+    Example:
+        >>> [segment_valid(reply) for reply in ("Valid.", "invalid", "valid, but invalid", "yes")]
+        [1.0, 0.0, None, None]
+    """
+    word = reply.strip().strip(".!\"'").lower()
+    return {"valid": 1.0, "invalid": 0.0}.get(word)
+
+
 def _number(text: str) -> float | None:
     try:
         value = float(text)

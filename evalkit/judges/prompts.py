@@ -1,7 +1,8 @@
 """What a judge is told before it is shown anything: a rubric and, as if it had said so itself, that it understood.
 
 Our own wording of the published criteria lies beside the metric's card. `EVALKIT_JUDGE_PROMPTS` names a folder with the
-official texts, as yuangpeng/dreambench_plus has in `dreambench_plus/prompts`; the texts' hash is in the signature.
+official texts, as yuangpeng/dreambench_plus has in `dreambench_plus/prompts`; the texts' hash is in the signature. A rubric
+without an acknowledgement is said after what is shown, in the one turn there is, and answered by a number or a word alone.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.content import content
 from evalkit.errors import DataError, UsageError
+from evalkit.judges.parse import gpt_score, labelled_score, natural_score, segment_valid
 from evalkit.judges.talk import Turn
 from evalkit.nouns import digest
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _SETS = {"concept_preservation": ("subject", "style"), "prompt_following": ("text",)}
 """Rubrics by the metric whose folder has them."""
+_AT_ONCE = {"natural_score": ("video",), "gpt_score": ("answer", "knowledge"), "dense_segment_score": ("segment",)}
+"""Those that are said after what is shown, of which there is our own wording alone."""
 _OURS = ("{}_rubric.md", "{}_acknowledgement.md")
 _OFFICIAL = ("user_prompt_{}_full.txt", "gpt_prompt_{}_full.txt")
 
@@ -31,7 +35,8 @@ class Prompts:
     """A metric's rubrics, each with the acknowledgement that follows it."""
 
     name: str
-    texts: Mapping[str, tuple[str, str]]
+    texts: Mapping[str, tuple[str, ...]]
+    """Rubric and acknowledgement, or the rubric alone."""
 
     @property
     def id(self) -> str:
@@ -48,8 +53,20 @@ class Prompts:
         if question.rubric not in self.texts:
             known = ", ".join(self.texts)
             raise UsageError(f"wanted a rubric of {self.name!r} ({known}), found {question.rubric!r}")
-        rubric, acknowledgement = self.texts[question.rubric]
-        return (Turn("user", (rubric,)), Turn("assistant", (acknowledgement,)), Turn("user", question.shown))
+        rubric, *acknowledged = self.texts[question.rubric]
+        if not acknowledged:
+            return (Turn("user", (*question.shown, rubric)),)
+        return (Turn("user", (rubric,)), Turn("assistant", (acknowledged[0],)), Turn("user", question.shown))
+
+    def score(self, question: QuestionContent, reply: str) -> float | None:
+        """The number in a reply, None where it does not keep the form that the rubric asks for."""
+        if self.name == "dense_segment_score":
+            return segment_valid(reply)
+        if self.name == "gpt_score":
+            return gpt_score(reply, variant="official" if question.bounds is None else "corrected")
+        if self.name == "natural_score":
+            return natural_score(reply)
+        return labelled_score(reply, bounds=question.bounds)
 
 
 def read_prompts(name: str | None, folder: Path | None) -> Prompts:
@@ -57,8 +74,11 @@ def read_prompts(name: str | None, folder: Path | None) -> Prompts:
 
     Raises: UsageError for a name that has none; DataError for a file that is missing or empty.
     """
+    if name in _AT_ONCE:
+        own = content("metrics", name)
+        return Prompts(name, {rubric: (_read(own / _OURS[0].format(rubric)),) for rubric in _AT_ONCE[name]})
     if name not in _SETS:
-        raise UsageError(f"wanted the rubrics of a judged metric ({', '.join(_SETS)}), found {name!r}")
+        raise UsageError(f"wanted the rubrics of a judged metric ({', '.join((*_SETS, *_AT_ONCE))}), found {name!r}")
     names, root = (_OURS, content("metrics", name)) if folder is None else (_OFFICIAL, folder)
     texts = {
         rubric: (_read(root / names[0].format(rubric)), _read(root / names[1].format(rubric))) for rubric in _SETS[name]

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShowRule:
-    """A picture squashed to `side` x `side` (PIL bicubic) and written as JPEG."""
+    """A picture squashed to `side` x `side` (PIL bicubic) and written as JPEG by Pillow."""
 
     name: str
     side: int
     quality: int
-    """Pillow's scale."""
+    """The writer's scale."""
     detail: str
     """What a server is told of the resolution to look at."""
 
@@ -39,9 +39,28 @@ class ShowRule:
         return buffer.getvalue()
 
 
+@dataclass(frozen=True)
+class LongestSide(ShowRule):
+    """A picture at its own shape, its longer side `side` (OpenCV's area filter), written as JPEG by OpenCV."""
+
+    def encode(self, pixels: NDArray[np.uint8]) -> bytes:
+        """RGB pixels [H, W, 3] to a JPEG without metadata."""
+        import cv2
+
+        longer = max(pixels.shape[:2])
+        height, width = (max(1, int(side * self.side / longer)) for side in pixels.shape[:2])
+        small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+        _, written = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.quality])
+        return bytes(written)
+
+
 # Source: yuangpeng/dreambench_plus at df0b960, `eval_concept_preservation.py` and `utils/gpt_utils.py`, whose filter and
-# quality are Pillow's defaults.
-_RULES = {"judge_512": ShowRule("judge_512", side=512, quality=75, detail="high")}
+# quality are Pillow's defaults; franciszzj/OpenS2V-Nexus at ef17513, `eval/get_naturalscore.py`, whose quality is OpenCV's
+# default and which leaves the detail to the server.
+_RULES = {
+    "judge_512": ShowRule("judge_512", side=512, quality=75, detail="high"),
+    "judge_long_512": LongestSide("judge_long_512", side=512, quality=95, detail="auto"),
+}
 SHOW_RULES = tuple(_RULES)
 
 

@@ -31,6 +31,8 @@ class Measure(Noun):
     unit: str
     direction: Literal["higher", "lower", "none"]
     """Which way is better."""
+    metric: Name | None = None
+    """evalkit's metric of the same quantity, beside whose numbers it is shown."""
 
 
 class Column(Noun):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import stat
 import struct
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, BinaryIO, Literal, get_args
 
 from evalkit.errors import MediaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Reason = Literal[
     "file_missing",
@@ -18,23 +22,32 @@ Reason = Literal[
     "animated",
     "too_large",
     "unsupported_mode",
+    "not_a_video",
+    "no_frames",
+    "size_changes",
+    "not_an_answer",
     "unreadable",
 ]
 """Every `MediaError.reason`: no file at the path; a folder, device or pipe; zero bytes; another kind of file; cut
 short; several frames or pages; more pixels or bytes than allowed; a pixel mode without an agreed meaning in 8-bit RGB;
-damaged, or not permitted to be read."""
+where a video was wanted, another kind of file or one without a video stream, no frame in it, frames of several sizes;
+where a text was wanted, a file without one; damaged, or not permitted to be read."""
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 _ADVICE: dict[Reason, str] = {
     "file_missing": "check the path, or make the file again",
-    "not_a_file": "give the path of one picture",
+    "not_a_file": "give the path of one file",
     "empty_file": "its writing was interrupted: make or fetch it again",
     "not_an_image": "give a PNG, JPEG, WebP, BMP, TIFF or one-frame GIF",
     "truncated": "its writing or copying was interrupted: make or fetch it again",
     "animated": "save the frame that is meant as a PNG",
     "too_large": "shrink it, or raise the limit if its size is meant",
     "unsupported_mode": "convert it to an 8-bit RGB PNG, choosing how its values map to 0..255",
+    "not_a_video": "give an MP4, MOV, WebM, Matroska, AVI or GIF with a video stream",
+    "no_frames": "make it again",
+    "size_changes": "make it again at one size",
+    "not_an_answer": "write the answer alone as UTF-8 text, or a JSON object with the key 'answer'",
     "unreadable": "make or fetch it again, or mend its permissions",
 }
 
@@ -79,8 +92,22 @@ def read_source(source: Path | bytes, label: str, *, max_bytes: int) -> bytes:
     return data
 
 
+@contextmanager
+def open_source(path: Path, label: str) -> Iterator[BinaryIO]:
+    """The file opened for reading; never empty. Raises: MediaError as `read_source`."""
+    with _told(path, label):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise refuse(label, "not_a_file", f"it is {_kind(status.st_mode)}, not a file")
+        if not status.st_size:
+            raise refuse(label, "empty_file", "it is empty (0 bytes)")
+        file = path.open("rb")
+    with file:
+        yield file
+
+
 def _read_file(path: Path, label: str, max_bytes: int) -> bytes:
-    try:
+    with _told(path, label):
         status = path.stat()
         # A pipe or a device would block or never end: only regular files are opened.
         if not stat.S_ISREG(status.st_mode):
@@ -88,6 +115,13 @@ def _read_file(path: Path, label: str, max_bytes: int) -> bytes:
         if status.st_size > max_bytes:
             raise refuse(label, "too_large", f"it has {status.st_size} bytes, and the limit is {max_bytes}")
         return path.read_bytes()
+
+
+@contextmanager
+def _told(path: Path, label: str) -> Iterator[None]:
+    """What the system says of a file that cannot be read, as a MediaError."""
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise refuse(label, "file_missing", _what_is_missing(path)) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path

@@ -1,4 +1,4 @@
-"""The contract of everything that makes samples: what it is, and pictures for jobs."""
+"""The contract of everything that makes samples: what it is, and pictures, clips or answers for jobs."""
 
 from __future__ import annotations
 
@@ -64,13 +64,19 @@ class Job(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A picture for a job: pixels uint8 [H, W, 3], or why there is none."""
+    """A sample for a job, of the medium of its case, or why there is none: exactly one of the four."""
 
     job: Job
-    pixels: NDArray[np.uint8] | None
+    pixels: NDArray[np.uint8] | None = None
+    """A picture, uint8 [H, W, 3]."""
     reason: str | None = None
     true_picture: bool = False
     """True where the picture may be one of the targets themselves: it is then not compared with itself."""
+    clip: NDArray[np.uint8] | None = None
+    """A video, uint8 [T, H, W, 3], with its `fps`."""
+    fps: float | None = None
+    text: str | None = None
+    """An answer; white space around it is no part of it."""
 
 
 @dataclass(frozen=True)

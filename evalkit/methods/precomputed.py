@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evalkit.benchmarks.binding import PATTERNS, Binding, bind_samples
+from evalkit.benchmarks.binding import Binding, bind_samples, patterns
 from evalkit.errors import DataError, MediaError, ProblemsError
-from evalkit.media import decode_image
 from evalkit.methods.base import Context, Job, Made, Method
+from evalkit.methods.taken import taken
 from evalkit.progress import warn
 
 if TYPE_CHECKING:
@@ -44,8 +44,9 @@ class PrecomputedMethod(Method):
             return [str(error)]
         if bound.files:
             return []
-        wanted = f"{context.benchmark.spec.name}/{context.benchmark.protocol} in {self.samples}, named {PATTERNS}"
-        return [f"wanted samples of {wanted}; found {len(bound.media)} pictures, of which none is one"]
+        named = patterns(context.benchmark)
+        wanted = f"{context.benchmark.spec.name}/{context.benchmark.protocol} in {self.samples}, named {named}"
+        return [f"wanted samples of {wanted}; found {len(bound.media)} files, of which none is one"]
 
     def told(self, context: Context) -> list[str]:
         """How many samples the folder holds, and what else; nothing where it does not fit, which `check` tells."""
@@ -58,7 +59,7 @@ class PrecomputedMethod(Method):
         return [counted, *_extra(bound, context.benchmark)]
 
     def make(self, jobs: Sequence[Job], context: Context) -> Iterator[Made]:
-        """The picture of each job, or that it is missing or why it cannot be read.
+        """The sample of each job, or that it is missing or why it cannot be read.
 
         Raises DataError and ProblemsError as `bind_samples`.
         """
@@ -71,7 +72,7 @@ class PrecomputedMethod(Method):
                 yield Made(job, None, f"no file for case {job.case.case_id!r} seed {job.seed} in {self.samples}")
                 continue
             try:
-                yield Made(job, decode_image(path).pixels)
+                yield taken(job, path)
             except MediaError as error:
                 yield Made(job, None, str(error))
 

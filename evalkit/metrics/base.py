@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from evalkit.features.profiles import resolve_spec
 from evalkit.metrics.card import MetricCard, VariantCard, read_card
 from evalkit.nouns import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from evalkit.features.spec import ExtractorSpec, FeatureRequest, ImageContent
-    from evalkit.nouns import Case
+    from evalkit.features.spec import ClipContent, ExtractorSpec, FeatureRequest, ImageContent
+    from evalkit.nouns import Case, Profile
 
 
 class Outcome(NamedTuple):
@@ -48,6 +49,13 @@ class Unscorable(Exception):  # noqa: N818 - not an error: the metric's way of s
         self.state, self.reason = state, reason
 
 
+class Mate(NamedTuple):
+    """Another sample of the same set and seed."""
+
+    case: Case
+    sample: ImageContent
+
+
 @dataclass(frozen=True)
 class Item:
     """One sample with what it is measured against."""
@@ -55,11 +63,47 @@ class Item:
     case: Case
     seed: int
     sample: ImageContent
+    """The picture. Of a clip or an answer it names the file, and has no features: `clip` and `answer` are what it holds."""
     targets: tuple[ImageContent, ...]
     target_masks: tuple[Path | None, ...] = ()
     """The subject's mask in each target, None where the data has none; as many as targets, or empty for none at all."""
     target_subjects: tuple[str, ...] = ()
     """Whom or what each target shows; as many as targets, or empty where all show one subject."""
+
+    mates: tuple[Mate, ...] = ()
+    """The other samples of the case's set and of the same seed, in the order of the cases; all of them, or the engine
+    does not ask a metric that needs them."""
+    sample_mask: ImageContent | None = None
+    """The picture of the subjects' mask in the sample as the user gave it, None where none was given."""
+
+    clip: ClipContent | None = None
+    """The video, where the sample is one."""
+    answer: str | None = None
+    """The text, where the sample is one."""
+    target_labels: tuple[str, ...] = ()
+    """The class word of each target, `Woman`; as many as targets, or empty where nothing asks."""
+
+    @property
+    def frames(self) -> tuple[ImageContent, ...]:
+        """What is to be seen: the picture, or every frame of the clip in order; nothing of an answer."""
+        if self.clip is not None:
+            return self.clip.frames
+        return (self.sample,) if self.answer is None else ()
+
+    @property
+    def scored_prompt(self) -> str:
+        """What text metrics score against: the case's text of that name where it has one, else its prompt."""
+        return self.case.texts.get("scored_prompt", self.case.prompt)
+
+    def need_mates(self) -> None:
+        """Raises Unscorable where there is nothing to compare the sample with.
+
+        `not_applicable` for a case that is of no set, `undefined` for the only one of its set.
+        """
+        if self.case.set_id is None:
+            raise Unscorable(State.NOT_APPLICABLE, f"{self.case.case_id} is of no set")
+        if not self.mates:
+            raise Unscorable(State.UNDEFINED, f"{self.case.case_id} is the only one of its set {self.case.set_id}")
 
     def need_targets(self) -> None:
         """Raises Unscorable (`reference_missing`) where the case has no target picture."""
@@ -79,11 +123,24 @@ class Item:
 
 @dataclass(frozen=True)
 class Bound:
-    """A variant with its backbone resolved for the run's profile."""
+    """A variant with its backbones resolved for the run's profile."""
 
     name: str
     card: VariantCard
     extractor: ExtractorSpec
+    beside: Mapping[str, ExtractorSpec] = field(default_factory=dict)
+    """The card's further backbones, by name."""
+
+    @classmethod
+    def of(cls, name: str, card: VariantCard, profile: Profile) -> Bound:
+        """The variant as a profile computes it."""
+        beside = {key: resolve_spec(spec, profile) for key, spec in card.beside.items()}
+        return cls(name, card, resolve_spec(card.extractor, profile), beside)
+
+    @property
+    def extractors(self) -> tuple[ExtractorSpec, ...]:
+        """Every backbone, the main one first."""
+        return (self.extractor, *self.beside.values())
 
 
 class Metric(ABC):

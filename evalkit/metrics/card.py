@@ -22,12 +22,16 @@ SIGNATURE_KEYS = frozenset(
 class VariantCard(Noun):
     """One way of computing the metric, by name."""
 
-    kind: Literal["paper", "official", "corrected"]
-    """What the text says, what the authors' code does, or what it should be."""
+    kind: Literal["paper", "official", "corrected", "own"]
+    """What the text says, what the authors' code does, what it should be, or something else of our own, named as such."""
     meaning: str
     source: str
     """Paper section, or repository, file and commit."""
     extractor: ExtractorSpec
+    beside: dict[Name, ExtractorSpec] = {}
+    """Further backbones, by what the metric calls them."""
+    media: tuple[Medium, ...] | None = None
+    """The metric's where None."""
     scale: float = Field(default=1.0, gt=0)
     """Published values are the formula's times this."""
     params: dict[str, Any] = {}
@@ -61,7 +65,7 @@ class MetricCard(Noun):
     """Which way is better."""
     identical: float | None
     """The value when sample and target are the same picture, None where that has none."""
-    needs: tuple[Literal["sample", "targets", "prompt", "target_masks", "sample_mask"], ...]
+    needs: tuple[Literal["sample", "targets", "prompt", "target_masks", "sample_mask", "mates"], ...]
     media: tuple[Medium, ...]
     undefined: str
     """When there is no value, and the state that says so."""
@@ -89,6 +93,10 @@ class MetricCard(Noun):
             listing = f"evalkit describe metric {self.name}"
             raise UsageError(unknown(f"variant of {self.name}", wanted, list(self.variants), listing))
         return self.variants[wanted]
+
+    def reads(self, variant: str) -> tuple[Medium, ...]:
+        """Of which media the samples are that this variant scores."""
+        return self.variant(variant).media or self.media
 
     def family(self, variant: str) -> str:
         """What a method must not have been rewarded with for this variant to be out of its domain."""

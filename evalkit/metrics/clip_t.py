@@ -15,12 +15,15 @@ from evalkit.content import content
 from evalkit.features.spec import FeatureRequest, TextContent
 from evalkit.metrics.base import Bound, Item, Metric, Outcome
 from evalkit.metrics.cosine import cosine
+from evalkit.metrics.frames import seen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
+
+    from evalkit.features.spec import Content
 
 
 def clip_t(image: ArrayLike, text: ArrayLike, *, floor_at_zero: bool = False) -> NDArray[np.float64]:
@@ -42,16 +45,18 @@ class ClipT(Metric):
     """CLIP-T as a plugin. Variant parameter `floor_at_zero`: negative cosines count as 0."""
 
     def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
-        """The embeddings of the sample and of the case's prompt."""
-        both = (item.sample, TextContent(item.case.prompt))
-        return [FeatureRequest(bound.extractor, what, "embedding") for what in both]
+        """The embeddings of the sample, or of the frames that the variant looks at, and of the case's prompt."""
+        shown: list[Content] = [*seen(item, bound), TextContent(item.scored_prompt)]
+        return [FeatureRequest(bound.extractor, what, "embedding") for what in shown]
 
     def score(
         self, items: Sequence[Item], bound: Bound, features: Sequence[Sequence[NDArray[np.float32]]]
     ) -> list[Outcome]:
-        """One cosine a sample."""
+        """One cosine a sample, of a clip the mean over its frames."""
+        import numpy as np
+
         floor = bool(bound.card.params.get("floor_at_zero", False))
-        values = (clip_t(image, text, floor_at_zero=floor).item() for image, text in features)
+        values = (clip_t(np.stack(shots), text, floor_at_zero=floor).mean().item() for *shots, text in features)
         return [Outcome.scored(bound.card.scale * value) for value in values]
 
 

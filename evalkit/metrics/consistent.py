@@ -11,6 +11,7 @@ subject's.
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evalkit.content import content
@@ -45,7 +46,8 @@ class Gated(Metric):
 
     def measures(self, bound: Bound) -> list[tuple[PatchMeasure, Bound]]:
         """What is computed of a sample, with each measure's own parameters."""
-        return [(IDENTITY[bound.extractor.family], _with(bound, IDENTITY_PARAMS))]
+        own = replace(_with(bound, IDENTITY_PARAMS), beside=bound.beside)
+        return [(IDENTITY[bound.extractor.family], own)]
 
     def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
         """Those of every measure, one after the other."""
@@ -55,9 +57,7 @@ class Gated(Metric):
         """Each measure's outcome, judged."""
         columns, start = [], [0] * len(items)
         for measure, own in self.measures(bound):
-            ends = [
-                first + len(measure.outputs) * (1 + len(item.targets)) for first, item in zip(start, items, strict=True)
-            ]
+            ends = [first + measure.count(item, own) for first, item in zip(start, items, strict=True)]
             rows = [row[a:b] for row, a, b in zip(features, start, ends, strict=True)]
             columns.append(measure.score(items, own, rows))
             start = ends
@@ -94,7 +94,7 @@ class DiversityOverConsistency(Gated):
 
 
 def _with(bound: Bound, names: tuple[str, ...]) -> Bound:
-    """The variant as a measure reads it: with its own parameters alone."""
+    """The variant as a measure reads it: with its own parameters alone, and no backbone beside."""
     params = bound.card.params
     card = bound.card.model_copy(update={"params": {name: params[name] for name in names if name in params}})
     return Bound(bound.name, card, bound.extractor)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evalkit.features.spec import FeatureRequest
-from evalkit.metrics.base import Bound, Item, Metric, Outcome
+from evalkit.metrics.base import Bound, Item, Metric, Outcome, Unscorable
+from evalkit.metrics.frames import seen
+from evalkit.nouns import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
+
+    from evalkit.features.spec import ImageContent
 
 
 def cosine(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
@@ -50,10 +54,30 @@ def mean_target_cosine(sample: ArrayLike, targets: ArrayLike) -> NDArray[np.floa
     return pairs.mean(-1) if pairs.shape[-1] else np.full(pairs.shape[:-1], np.nan)
 
 
+def targets_of(item: Item, bound: Bound) -> tuple[ImageContent, ...]:
+    """All targets, or with the variant parameter `subject` those of the case's first (0), second (1) subject alone.
+
+    Raises Unscorable: `reference_missing` where there are none, `not_applicable` for a case of fewer subjects.
+    """
+    number = bound.card.params.get("subject")
+    if number is not None and number >= len(item.case.subjects):
+        reason = f"{item.case.case_id} is of {len(item.case.subjects)}, no subject {number + 1}"
+        raise Unscorable(State.NOT_APPLICABLE, reason)
+    item.need_targets()
+    if number is None or not item.target_subjects:
+        return item.targets
+    wanted = item.case.subjects[number]
+    kept = tuple(t for t, subject in zip(item.targets, item.target_subjects, strict=True) if subject == wanted)
+    if not kept:
+        raise Unscorable(State.REFERENCE_MISSING, f"{item.case.case_id} has no target picture of {wanted}")
+    return kept
+
+
 class TargetMeasure(Metric):
     """A measure of the sample's embedding against all of its targets': CLIP-I, DINO-I, DreamSim.
 
-    `output` names the extractor's output; `measure` takes [..., D] and [..., R, D] to [...].
+    `output` names the extractor's output; `measure` takes [..., D] and [..., R, D] to [...]. The variant parameter
+    `subject` limits it to the targets of one of the case's subjects.
     """
 
     def __init__(
@@ -67,18 +91,21 @@ class TargetMeasure(Metric):
         self.output, self.measure = output, measure
 
     def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
-        """The embeddings of the sample and of every target."""
-        item.need_targets()
-        return [FeatureRequest(bound.extractor, picture, self.output) for picture in (item.sample, *item.targets)]
+        """The embeddings of the sample, or of the frames that the variant looks at, and of every target."""
+        targets = targets_of(item, bound)
+        return [FeatureRequest(bound.extractor, picture, self.output) for picture in (*seen(item, bound), *targets)]
 
     def score(
         self, items: Sequence[Item], bound: Bound, features: Sequence[Sequence[NDArray[np.float32]]]
     ) -> list[Outcome]:
-        """The mean over targets, weighted by their number, so that every (sample, target) pair counts once."""
+        """The mean over frames and targets, weighted by the targets' number, so that every (sample, target) pair counts
+        once, whatever number of frames a clip has."""
+        return [self._one(item, bound, row) for item, row in zip(items, features, strict=True)]
+
+    def _one(self, item: Item, bound: Bound, row: Sequence[NDArray[np.float32]]) -> Outcome:
         import numpy as np
 
-        values = (self.measure(sample, np.stack(targets)).item() for sample, *targets in features)
-        return [
-            Outcome.scored(bound.card.scale * value, weight=len(item.targets))
-            for item, value in zip(items, values, strict=True)
-        ]
+        count = len(targets_of(item, bound))
+        shots, targets = np.split(np.stack(row), [len(row) - count])
+        value = self.measure(shots, targets[None]).mean() if len(shots) > 1 else self.measure(shots[0], targets)
+        return Outcome.scored(bound.card.scale * value.item(), weight=count)

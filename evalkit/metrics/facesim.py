@@ -4,9 +4,9 @@ The cosine between face embeddings, of the largest face in each reference and on
 floor is 0; then a mean over references, or over subjects a mix of the mean and the least.
 
 Source: franciszzj/OpenS2V-Nexus (ef17513), `eval/get_facesim.py`; arctanxarc/UniCTokens (9f7a80c), `sync_r1_grpo/utils.py`;
-ID-Crafter, the face reward (equation 7), of which there is no public code. Deviations: FaceNet's embeddings in place of
-OpenS2V's and ID-Crafter's recognisers, so that only `sync_r1` has its source's own numbers; a picture without a face is not
-padded and searched again, as OpenS2V does; ID-Crafter does not say which face is whose, here the most alike.
+ID-Crafter, the face reward (equation 7), of which there is no public code. Deviations: FaceNet's embeddings in place
+of OpenS2V's and ID-Crafter's recognisers in the variants that do not name another, which do not pad a picture without a face
+and search it again, as OpenS2V does, either; ID-Crafter does not say which face is whose, here the most alike.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Literal
 from evalkit.content import content
 from evalkit.errors import UsageError
 from evalkit.features.spec import FeatureRequest
-from evalkit.metrics.base import Bound, Item, Metric, Outcome
+from evalkit.metrics.base import Bound, Item, Metric, Outcome, Unscorable
 from evalkit.metrics.cosine import cosine
+from evalkit.metrics.frames import seen
 from evalkit.nouns import State
 
 if TYPE_CHECKING:
@@ -120,13 +121,16 @@ class FaceSimilarity(Metric):
     """FaceSim as a plugin.
 
     Variant parameters `matching` and `floor`, as of `face_similarity`; `faceless_sample` is `no_face` for the state or
-    `zero`; with `min_share`, as of `mean_and_least`, the value is over subjects, else it is the mean over references.
+    `zero`; with `min_share`, as of `mean_and_least`, the value is over subjects, else it is the mean over references. Of
+    clips: `frames` as of `seen`, `over` the variant of `over_frames`; with `labels` only the first target that is called so
+    is compared.
     """
 
     def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
-        """The faces of the sample and of every target."""
+        """The faces of the sample, or of the frames that the variant looks at, and of the targets that it compares with."""
         item.need_targets()
-        return [FeatureRequest(bound.extractor, picture, "faces") for picture in (item.sample, *item.targets)]
+        compared = (item.targets[place] for place in _compared(item, bound))
+        return [FeatureRequest(bound.extractor, picture, "faces") for picture in (*seen(item, bound), *compared)]
 
     def score(self, items: Sequence[Item], bound: Bound, features: Sequence[Sequence[Array]]) -> list[Outcome]:
         """References without a face are left out; a subject without any is no person that can be compared."""
@@ -135,35 +139,58 @@ class FaceSimilarity(Metric):
     def _one(self, item: Item, bound: Bound, row: Sequence[Array]) -> Outcome:
         import numpy as np
 
-        params, (faces, *references) = bound.card.params, [array[:, :-FOUND] for array in row]
-        subjects = item.target_subjects or ("",) * len(references)
+        params, places, found_in = bound.card.params, _compared(item, bound), [array[:, :-FOUND] for array in row]
+        shots, references = found_in[: len(row) - len(places)], found_in[len(row) - len(places) :]
+        subjects = [item.target_subjects[place] if item.target_subjects else "" for place in places]
         known = [(subject, found[0]) for subject, found in zip(subjects, references, strict=True) if len(found)]
         if not known:
             names = ", ".join(target.path.name for target in item.targets)
             return Outcome(State.NO_FACE, reason=f"{item.case.case_id}: no face in its targets: {names}")
         share = params.get("min_share")
         weight = len(known) if share is None else 1
-        if not len(faces):
+        faces_of = np.stack([face for _, face in known])
+        values = [
+            _of_picture(
+                face_similarity(faces, faces_of, matching=params["matching"], floor=params["floor"]), known, share
+            )
+            for faces in shots
+        ]
+        value = values[0] if item.clip is None else over_frames(values, variant=params["over"])
+        if math.isnan(value) and not any(len(faces) for faces in shots):
             if params["faceless_sample"] == "zero":
                 return Outcome.scored(0.0, weight=weight)
-            return Outcome(State.NO_FACE, reason=f"no face in the sample {item.sample.path.name}")
-        similarity = face_similarity(
-            faces, np.stack([face for _, face in known]), matching=params["matching"], floor=params["floor"]
-        )
-        by_subject: dict[str, list[float]] = {}
-        for (subject, _), value in zip(known, similarity.tolist(), strict=True):
-            by_subject.setdefault(subject, []).append(value)
-        if share is None:
-            value = math.fsum(similarity) / len(known)
-        else:
-            means = [math.fsum(values) / len(values) for values in by_subject.values()]
-            value = mean_and_least(means, min_share=share).item()
+            what = "the sample" if item.clip is None else "any frame of"
+            return Outcome(State.NO_FACE, reason=f"no face in {what} {item.sample.path.name}")
         found = Outcome.scored(bound.card.scale * value, weight=weight)
         faceless = len(references) - len(known)
         if not faceless or found.state is not State.SCORED:
             return found
-        people = "" if share is None else f"; subjects with one: {len(by_subject)} of {len(set(subjects))}"
+        with_face = len({subject for subject, _ in known})
+        people = "" if share is None else f"; subjects with one: {with_face} of {len(set(subjects))}"
         return found._replace(reason=f"targets without a face: {faceless} of {len(references)}{people}")
+
+
+def _compared(item: Item, bound: Bound) -> list[int]:
+    """Which targets count: all, or with the variant parameter `labels` the first that is one of these things."""
+    labels = bound.card.params.get("labels")
+    if labels is None:
+        return [*range(len(item.targets))]
+    found = [place for place, label in enumerate(item.target_labels) if label in labels]
+    if not found:
+        raise Unscorable(
+            State.REFERENCE_MISSING, f"{item.case.case_id}: none of its targets is a {' or '.join(labels)}"
+        )
+    return found[:1]
+
+
+def _of_picture(similarity: NDArray[np.float64], known: Sequence[tuple[str, Array]], share: float | None) -> float:
+    """The mean over references, or over subjects as of `mean_and_least`; NaN without a face."""
+    if share is None:
+        return math.fsum(similarity) / len(known)
+    by_subject: dict[str, list[float]] = {}
+    for (subject, _), value in zip(known, similarity.tolist(), strict=True):
+        by_subject.setdefault(subject, []).append(value)
+    return mean_and_least([math.fsum(values) / len(values) for values in by_subject.values()], min_share=share).item()
 
 
 FACESIM = FaceSimilarity(content("metrics", "facesim", "card.yaml"))

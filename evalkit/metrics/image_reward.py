@@ -40,7 +40,7 @@ class ImageReward(Metric):
 
     def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
         """The head's output for the sample with the case's prompt."""
-        return [FeatureRequest(bound.extractor, PromptedContent(item.sample, item.case.prompt), "reward")]
+        return [FeatureRequest(bound.extractor, PromptedContent(item.sample, item.scored_prompt), "reward")]
 
     def score(
         self, items: Sequence[Item], bound: Bound, features: Sequence[Sequence[NDArray[np.float32]]]

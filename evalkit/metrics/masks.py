@@ -1,4 +1,4 @@
-"""A subject's mask: read once, brought to the grid of a backbone's cells, and why there is no score without one."""
+"""A subject's mask: read once or found in a sample, brought to a backbone's cells, and why there is no score without one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import DataError, MediaError
+from evalkit.features.given_mask import FAMILY as GIVEN
+from evalkit.features.spec import FeatureRequest, PromptedContent
 from evalkit.metrics.base import Item, Unscorable
 from evalkit.nouns import State
 
@@ -14,7 +16,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from evalkit.features.spec import ExtractorSpec
+
     Mask = NDArray[np.bool_]
+
+SEGMENTER = "segmenter"
+"""What cards call the backbone, beside the main one, that finds the subject in the sample."""
 
 KEPT = 64
 """Masks in memory: those of a chunk of work and of the one that is made ready beside it."""
@@ -60,6 +67,28 @@ def target_masks(item: Item) -> list[Mask]:
             raise Unscorable(State.EMPTY_MASK, f"{item.case.case_id}: no pixel of {path.name} is in the mask")
         masks.append(mask)
     return masks
+
+
+def sample_mask_requests(item: Item, segmenter: ExtractorSpec) -> list[FeatureRequest]:
+    """The mask of each target's subject in the sample, in the targets' order; of a mask that the user gave, the same for all.
+
+    A segmenter is asked for the target's class word. Raises Unscorable (`mask_missing`) where a given mask is wanted and
+    there is none.
+    """
+    if segmenter.family != GIVEN:
+        return [FeatureRequest(segmenter, PromptedContent(item.sample, word), "mask") for word in _words(item)]
+    if item.sample_mask is None:
+        reason = (
+            f"{item.case.case_id}: no mask of its sample {item.sample.path.name}; give a folder with --sample-masks"
+        )
+        raise Unscorable(State.MASK_MISSING, reason)
+    return [FeatureRequest(segmenter, item.sample_mask, "mask") for _ in item.targets]
+
+
+def _words(item: Item) -> list[str]:
+    """What each target's subject is, in a word."""
+    labels = item.target_labels or tuple(target.label for target in item.case.targets)
+    return [label for label, _ in zip(labels, item.targets, strict=True)]
 
 
 def mask_cells(mask: Mask, grid: tuple[int, int]) -> Mask:

@@ -10,18 +10,21 @@ and frame rate in both.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
+from evalkit.content import content
 from evalkit.errors import UsageError
+from evalkit.features.farneback import flow_means
+from evalkit.features.spec import FeatureRequest
+from evalkit.metrics.base import Bound, Item, Metric, Outcome
+from evalkit.metrics.frames import need_clip
+from evalkit.nouns import State
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
-PYRAMID_SCALE, LEVELS, WINDOW, ITERATIONS = 0.5, 3, 15, 3
-POLYNOMIAL, SIGMA = 5, 1.2
-"""The flow's parameters, in OpenCV's order."""
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 
 def motion_amplitude(frames: NDArray[np.uint8], *, variant: Literal["official", "corrected"]) -> float:
@@ -32,19 +35,46 @@ def motion_amplitude(frames: NDArray[np.uint8], *, variant: Literal["official", 
 
     Raises: UsageError for frames of another shape or type, or an unknown variant.
     """
-    import cv2
     import numpy as np
 
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape[1:]:
         raise UsageError(f"wanted frames as uint8 [T, H, W, 3], found {frames.dtype} {list(frames.shape)}")
     if variant not in ("official", "corrected"):
         raise UsageError(f"wanted variant 'official' or 'corrected', found {variant!r}")
-    greys = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames]
-    means = []
-    for before, after in pairwise(greys):
-        room = np.empty((*before.shape, 2), np.float32)
-        flow = cv2.calcOpticalFlowFarneback(
-            before, after, room, PYRAMID_SCALE, LEVELS, WINDOW, ITERATIONS, POLYNOMIAL, SIGMA, 0
-        )
-        means.append((flow if variant == "official" else np.hypot(flow[..., 0], flow[..., 1])).mean(dtype=np.float64))
-    return abs(float(np.mean(means))) if means else float("nan")
+    signed, length = flow_means([*frames])
+    return amplitude(signed if variant == "official" else length)
+
+
+def amplitude(means: ArrayLike) -> float:
+    """The size of the mean over time of one number a step [T - 1]; NaN for none.
+
+    Example:
+        >>> amplitude([-1.0, -2.0]), amplitude([-1.0, 1.0])
+        (1.5, 0.0)
+    """
+    import numpy as np
+
+    values = np.asarray(means, np.float64)
+    return abs(float(values.mean())) if len(values) else float("nan")
+
+
+class MotionAmplitude(Metric):
+    """Motion amplitude as a plugin. Variant parameter `flow`: `signed` or `length`, the extractor's output to average."""
+
+    def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
+        """The flow of the whole clip."""
+        return [FeatureRequest(bound.extractor, need_clip(item), bound.card.params["flow"])]
+
+    def score(
+        self, items: Sequence[Item], bound: Bound, features: Sequence[Sequence[NDArray[np.float32]]]
+    ) -> list[Outcome]:
+        """One amplitude a video."""
+        return [
+            Outcome.scored(bound.card.scale * amplitude(means))
+            if len(means)
+            else Outcome(State.UNDEFINED, reason="a single frame has no motion")
+            for (means,) in features
+        ]
+
+
+MOTION_AMPLITUDE = MotionAmplitude(content("metrics", "motion_amplitude", "card.yaml"))

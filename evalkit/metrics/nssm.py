@@ -6,8 +6,9 @@ means another pose or geometry; a copy is 0.
 Source: DivRL (arXiv 2606.23950), section 3.2.2; QianWangX/DivRL `mtg/cal_nssm.py` (b0d3f69), read and not copied.
 Variants: `paper` as the text says; `official` as the code does: with resolution 32 it averages to 24 and enlarges
 again, it multiplies the correlation by (n - 1)/n for n ordered pairs, and it gives 0 where there is no value;
-`corrected` is `paper`. Deviation: the matrices are never formed; the sums over pairs of cells follow from products of
-features (sum of squared similarities = squared Frobenius norm of F'F), which is equal in exact arithmetic.
+`corrected` is `paper`. Deviation: only the mask's cells take part from the start, and where they are more than the
+channels their matrices are never formed; the sums over pairs of cells follow from products of features (sum of squared
+similarities = squared Frobenius norm of F'F), which is equal in exact arithmetic.
 Registered as `mtg_nssm` on Mind-the-Glitch's visual features and `dino_nssm` on DINOv2's patches. The reference's mask
 serves for both pictures: the text says so in its section 3.2.2, and its appendix B says otherwise.
 """
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from evalkit.metrics.patches import Array, Mask
 
-CHUNK_FLOATS = 2**25
 EPS = 1e-8
 CONSTANT = 1e-12
 """Variance of similarities (each in [-1, 1]) below which they are equal but for rounding."""
@@ -57,15 +57,10 @@ def nssm(
     import torch
 
     _check(gen, ref, mask, resolution, variant)
-    cells = _masked_cells(mask, gen.shape[1:3], resolution)
-    rows = max(1, CHUNK_FLOATS // (resolution**2 * gen.shape[-1] + gen.shape[-1] ** 2))
-    values = [
-        _correlated(
-            _cells(gen[i : i + rows], resolution), _cells(ref[i : i + rows], resolution), cells[i : i + rows], variant
-        )
-        for i in range(0, len(gen), rows)
-    ]
-    return torch.cat(values).float() if values else gen.new_zeros(0)
+    inside = _masked_cells(mask, gen.shape[1:3], resolution)
+    pairs = zip(gen, ref, inside, strict=True)
+    values = [_correlated(_cells(x, resolution, kept), _cells(y, resolution, kept), variant) for x, y, kept in pairs]
+    return torch.stack(values).float() if values else gen.new_zeros(0)
 
 
 def _check(gen: Tensor, ref: Tensor, mask: Tensor, resolution: int, variant: str) -> None:
@@ -78,16 +73,19 @@ def _check(gen: Tensor, ref: Tensor, mask: Tensor, resolution: int, variant: str
         raise UsageError(f"wanted a resolution of 2 cells a side or more, found {resolution}")
 
 
-def _cells(features: Tensor, resolution: int) -> Tensor:
-    """Normalised features averaged to [B, resolution**2, C] in float64; not normalised again, as the source does."""
+def _cells(features: Tensor, resolution: int, inside: Tensor) -> Tensor:
+    """The cells `inside` [resolution**2] of normalised features [H, W, C] averaged down, as [N, C] in float64; not
+    normalised again, as the source does."""
     from torch.nn.functional import avg_pool2d, interpolate, normalize
 
-    grid = normalize(features.double(), dim=-1).permute(0, 3, 1, 2)
+    if features.shape[:2] == (resolution, resolution):
+        return normalize(features.flatten(0, 1)[inside].double(), dim=-1)
+    grid = normalize(features.double(), dim=-1).permute(2, 0, 1)[None]
     factor = max(1, -(-grid.shape[-1] // resolution))
     grid = avg_pool2d(grid, factor) if factor > 1 else grid
     if grid.shape[-2:] != (resolution, resolution):
         grid = interpolate(grid, (resolution, resolution), mode="bilinear", align_corners=False)
-    return grid.flatten(2).transpose(1, 2)
+    return grid[0].flatten(1).T[inside]
 
 
 def _masked_cells(mask: Tensor, grid: tuple[int, ...], resolution: int) -> Tensor:
@@ -102,17 +100,14 @@ def _masked_cells(mask: Tensor, grid: tuple[int, ...], resolution: int) -> Tenso
     return (at_grid > 0.5).flatten(1)
 
 
-def _correlated(gen: Tensor, ref: Tensor, inside: Tensor, variant: str) -> Tensor:
-    """1 - Pearson over ordered pairs of distinct cells inside the mask, for each pair of pictures."""
-    x, y = gen * inside[..., None], ref * inside[..., None]
-    cells = inside.sum(1).double()
-    n = cells * (cells - 1)
-    sum_x, sum_y = _pair_sum(x), _pair_sum(y)
-    mean_x, mean_y = sum_x / n, sum_y / n
-    var_x = (_product_sum(x, x) / n - mean_x**2).clamp(min=0)
-    var_y = (_product_sum(y, y) / n - mean_y**2).clamp(min=0)
-    covariance = _product_sum(x, y) / n - mean_x * mean_y
-    undefined = (cells < 2) | (var_x < CONSTANT) | (var_y < CONSTANT)
+def _correlated(x: Tensor, y: Tensor, variant: str) -> Tensor:
+    """1 - Pearson over ordered pairs of distinct cells, of two pictures' cells [N, C]; no dimension."""
+    n = x.new_tensor(len(x) * (len(x) - 1.0))
+    mean_x, mean_y = _pair_sum(x) / n, _pair_sum(y) / n
+    squares_x, squares_y, products = (total / n for total in _product_sums(x, y))
+    var_x, var_y = (squares_x - mean_x**2).clamp(min=0), (squares_y - mean_y**2).clamp(min=0)
+    covariance = products - mean_x * mean_y
+    undefined = (n < 2) | (var_x < CONSTANT) | (var_y < CONSTANT)
     if variant == "official":
         value = 1 - covariance / ((var_x * var_y).sqrt() * n / (n - 1) + EPS)
         return value.masked_fill(undefined, 0.0)
@@ -121,13 +116,18 @@ def _correlated(gen: Tensor, ref: Tensor, inside: Tensor, variant: str) -> Tenso
 
 def _pair_sum(x: Tensor) -> Tensor:
     """Sum over i != j of x_i . x_j."""
-    return (x.sum(1) ** 2).sum(-1) - (x**2).sum((1, 2))
+    return (x.sum(0) ** 2).sum() - (x**2).sum()
 
 
-def _product_sum(x: Tensor, y: Tensor) -> Tensor:
-    """Sum over i != j of (x_i . x_j)(y_i . y_j)."""
-    products = x.transpose(1, 2) @ y
-    return (products**2).sum((1, 2)) - ((x**2).sum(-1) * (y**2).sum(-1)).sum(1)
+def _product_sums(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sums over i != j of (x_i . x_j)**2, of (y_i . y_j)**2, and of (x_i . x_j)(y_i . y_j)."""
+    own_x, own_y = (x**2).sum(-1), (y**2).sum(-1)
+    if len(x) < x.shape[1]:  # the matrices of fewer cells than channels are smaller than the features' products
+        a, b = x @ x.T, y @ y.T
+        sums = (a**2).sum(), (b**2).sum(), (a * b).sum()
+    else:
+        sums = ((x.T @ x) ** 2).sum(), ((y.T @ y) ** 2).sum(), ((x.T @ y) ** 2).sum()
+    return sums[0] - (own_x**2).sum(), sums[1] - (own_y**2).sum(), sums[2] - (own_x * own_y).sum()
 
 
 class SelfSimilarity(PatchMeasure):
@@ -137,12 +137,15 @@ class SelfSimilarity(PatchMeasure):
     they come on another grid, as an embedded backbone's, the resolution scales with it. The variant's kind is `nssm`'s.
     """
 
-    def pair(self, gen: Sequence[Array], ref: Sequence[Array], mask: Mask, bound: Bound) -> Outcome:
-        """Both pictures' cells inside the target's mask."""
+    def pair(
+        self, gen: Sequence[Array], ref: Sequence[Array], mask: Mask, bound: Bound, *, shown: Mask | None
+    ) -> Outcome:
+        """Both pictures' cells inside the target's mask, whatever the sample's."""
         import torch
 
         (sample,), (target,) = gen, ref
         params, kind, side = bound.card.params, bound.card.kind, target.shape[0]
+        assert kind != "own"
         if kind != "official" and not mask_cells(mask, target.shape[:2]).any():
             return no_cell(target.shape[:2])
         resolution = max(2, round(side * params["resolution"] / params["grid"]))

@@ -10,10 +10,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from evalkit.content import content
 from evalkit.errors import UsageError
+from evalkit.metrics.derived import DerivedMetric
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from evalkit.metrics.base import Bound
 
 Version = Literal["v1.0", "v1.1"]
 Domain = Literal["open", "single", "human"]
@@ -64,6 +68,18 @@ _HUMAN = {
 }
 WEIGHTS = {"open": _WITH_OBJECTS, "single": _WITH_OBJECTS, "human": _HUMAN}
 """By domain, then version: each component's weight; they sum to 1."""
+
+
+COLUMNS = {
+    "aesthetic": "aesthetic@opens2v_video",
+    "motion_smoothness": "motion_smoothness@opens2v",
+    "motion_amplitude": "motion_amplitude@official",
+    "facesim": "facesim@opens2v_cur",
+    "gme": "gme_score@opens2v_video",
+    "natural": "natural_score@opens2v",
+}
+NEXUS = {"v1.0": "nexus_score@v1_0", "v1.1": "nexus_score@v1_1"}
+"""The columns that the components are, as the authors compute them; one of them by release."""
 
 
 def total(components: Mapping[str, float | None], *, version: Version = "v1.1", domain: Domain = "open") -> float:
@@ -161,3 +177,23 @@ def _clipped(scale: Scale, value: float) -> float:
     if math.isnan(size):
         return size
     return min(max(size, scale.low) if scale.floor else size, scale.high)
+
+
+class OpenS2VTotal(DerivedMetric):
+    """The total as a plugin. Variant parameters `release` and `domain`, as `version` and `domain` of `total`."""
+
+    def components(self, bound: Bound) -> dict[str, str]:
+        """The columns of the components that release and domain weigh."""
+        release = bound.card.params["release"]
+        columns = COLUMNS | {"nexus": NEXUS[release]}
+        return {name: columns[name] for name in component_weights(version=release, domain=bound.card.params["domain"])}
+
+    def derive(self, values: Mapping[str, Sequence[float]], bound: Bound) -> float:
+        """The total of the components' means over videos; NaN where a mean is none, as of nexus scores that are all 0."""
+        means = {name: video_mean(name, found) for name, found in values.items()}
+        if any(mean is None for mean in means.values()):
+            return float("nan")
+        return total(means, version=bound.card.params["release"], domain=bound.card.params["domain"])
+
+
+OPENS2V_TOTAL = OpenS2VTotal(content("metrics", "opens2v_total", "card.yaml"))

@@ -3,10 +3,10 @@
 The mean, over the sample's patches, of the best cosine with a patch of the target inside the subject's mask. It
 follows parts wherever they went, so it is a measure of identity that pose and place do not disturb.
 
-Source: DivRL (arXiv 2606.23950), equation 10 and appendix B; there is no public code of it. Deviations: the sample's
-patches are not masked, since nothing here segments a sample; the text says that results stay the same without. The
-text names neither the patches' resolution nor the resizing: pictures are squashed to the model's square, so that each
-patch covers the same share of the picture as of its mask.
+Source: DivRL (arXiv 2606.23950), equation 10 and appendix B; there is no public code of it. Variants differ by where the
+sample's mask comes from; the text takes Grounded-Segment-Anything's and says that results stay the same without one.
+Deviation: the text names neither the patches' resolution nor the resizing: pictures are squashed to the model's square,
+so that each patch covers the same share of the picture as of its mask.
 """
 
 from __future__ import annotations
@@ -78,16 +78,20 @@ def _best_mean(gen: Tensor, ref: Tensor, mask_gen: Tensor, mask_ref: Tensor) -> 
 class StructuralDino(PatchMeasure):
     """sDINO as a plugin."""
 
-    def pair(self, gen: Sequence[Array], ref: Sequence[Array], mask: Mask, bound: Bound) -> Outcome:
-        """The sample's patches, all of them, on the target's masked ones."""
+    def pair(
+        self, gen: Sequence[Array], ref: Sequence[Array], mask: Mask, bound: Bound, *, shown: Mask | None
+    ) -> Outcome:
+        """The sample's patches, all of them or those of the subject, on the target's masked ones."""
         import torch
 
         (sample,), (target,) = gen, ref
         inside = mask_cells(mask, target.shape[:2])
-        if not inside.any():
+        own = None if shown is None else mask_cells(shown, sample.shape[:2])
+        if not inside.any() or (own is not None and not own.any()):
             return no_cell(target.shape[:2])
         x, y = (torch.tensor(array).flatten(0, 1)[None] for array in (sample, target))
-        return Outcome.scored(sdino(x, y, mask_ref=torch.from_numpy(inside).reshape(1, -1)).item())
+        of_gen = None if own is None else torch.from_numpy(own).reshape(1, -1)
+        return Outcome.scored(sdino(x, y, of_gen, torch.from_numpy(inside).reshape(1, -1)).item())
 
 
 SDINO = StructuralDino(content("metrics", "sdino", "card.yaml"), outputs=("patches",))

@@ -5,17 +5,30 @@ compared by intersection over union. Low means another pose or shape; a moved or
 
 Source: DivRL (arXiv 2606.23950), section A.2 of its appendix; there is no public code of it. Deviations: the text does
 not say how the crop is resized; here each pixel of the reference's crop takes the nearest of the generated one's by
-pixel centres, the later of two equally near, without keeping the aspect.
+pixel centres, the later of two equally near, without keeping the aspect. Nor does it say what makes the samples' masks;
+its sDINO takes Grounded-Segment-Anything.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from evalkit.content import content
 from evalkit.errors import UsageError
+from evalkit.metrics.base import Metric, Outcome
+from evalkit.metrics.masks import HALF, sample_mask_requests, target_masks
+from evalkit.metrics.patches import no_subject
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
+
+    from evalkit.features.spec import FeatureRequest
+    from evalkit.metrics.base import Bound, Item
 
 
 def si_iou(mask_gen: Tensor, mask_ref: Tensor) -> Tensor:
@@ -68,3 +81,31 @@ def _extent(line: Tensor) -> tuple[Tensor, Tensor]:
     last = places.masked_fill(~line, -1).amax(1, keepdim=True)
     none = last < 0
     return first.masked_fill(none, 0), (last - first + 1).masked_fill(none, line.shape[1])
+
+
+class ScaleInvariantIou(Metric):
+    """Scale-invariant IoU as a plugin; the variant's backbone is what makes the sample's mask."""
+
+    def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
+        """The sample's mask for each target. Raises Unscorable where a target has no usable mask."""
+        target_masks(item)
+        return sample_mask_requests(item, bound.extractor)
+
+    def score(
+        self, items: Sequence[Item], bound: Bound, features: Sequence[Sequence[NDArray[np.float32]]]
+    ) -> list[Outcome]:
+        """The mean over targets, weighted by their number."""
+        return [self._one(item, bound, row) for item, row in zip(items, features, strict=True)]
+
+    def _one(self, item: Item, bound: Bound, row: Sequence[NDArray[np.float32]]) -> Outcome:
+        import torch
+
+        shown = [torch.tensor(mask > HALF)[None] for mask in row]
+        if not all(mask.any() for mask in shown):
+            return no_subject(item)
+        pairs = zip(shown, target_masks(item), strict=True)
+        values = [si_iou(own, torch.tensor(target)[None]).item() for own, target in pairs]
+        return Outcome.scored(bound.card.scale * math.fsum(values) / len(values), weight=len(values))
+
+
+SI_IOU = ScaleInvariantIou(content("metrics", "si_iou", "card.yaml"))

@@ -9,11 +9,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from evalkit.content import content
 from evalkit.errors import UsageError
+from evalkit.features.spec import FeatureRequest
+from evalkit.metrics.base import Bound, Item, Metric, Outcome
 from evalkit.metrics.cosine import cosine
+from evalkit.metrics.frames import need_clip
+from evalkit.nouns import State
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 
 def temporal_consistency(embeddings: ArrayLike, *, variant: Literal["paper", "vbench"] = "paper") -> float:
@@ -44,3 +52,31 @@ def temporal_consistency(embeddings: ArrayLike, *, variant: Literal["paper", "vb
         return float(adjacent.mean())
     first = cosine(frames[:1], frames[1:])
     return float(((np.maximum(adjacent, 0) + np.maximum(first, 0)) / 2).mean())
+
+
+class TemporalConsistency(Metric):
+    """Temporal consistency as a plugin. Variant parameters `output`, the extractor's, and `formula`: `paper` or `vbench`."""
+
+    def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
+        """The embedding of every frame."""
+        output = bound.card.params["output"]
+        return [FeatureRequest(bound.extractor, frame, output) for frame in need_clip(item).frames]
+
+    def score(
+        self, items: Sequence[Item], bound: Bound, features: Sequence[Sequence[NDArray[np.float32]]]
+    ) -> list[Outcome]:
+        """One value a video; with `vbench` weighted by its steps, so that every step of every video counts once."""
+        return [self._one(bound, row) for row in features]
+
+    @staticmethod
+    def _one(bound: Bound, row: Sequence[NDArray[np.float32]]) -> Outcome:
+        import numpy as np
+
+        if len(row) < 2:
+            return Outcome(State.UNDEFINED, reason="a single frame has no next one")
+        formula = bound.card.params["formula"]
+        value = temporal_consistency(np.stack(row), variant=formula)
+        return Outcome.scored(bound.card.scale * value, weight=len(row) - 1 if formula == "vbench" else 1)
+
+
+TEMPORAL_CONSISTENCY = TemporalConsistency(content("metrics", "temporal_consistency", "card.yaml"))

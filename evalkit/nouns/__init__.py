@@ -1,6 +1,6 @@
 """The nouns: the same words in code, on the command line, in JSON and on pages."""
 
-from evalkit.nouns.base import FileSafeId, Name, Noun, digest
+from evalkit.nouns.base import FileSafeId, Name, Noun, ProtocolName, digest
 from evalkit.nouns.case import Case, Medium, Reference
 from evalkit.nouns.protocol import MetricChoice, Profile, Protocol
 from evalkit.nouns.sample import Sample
@@ -16,6 +16,7 @@ __all__ = [
     "Noun",
     "Profile",
     "Protocol",
+    "ProtocolName",
     "Reference",
     "Sample",
     "Score",

@@ -29,7 +29,15 @@ def _file_safe(value: str) -> str:
     return value
 
 
+def _protocol_name(value: str) -> str:
+    for part in value.split("."):
+        _name(part)
+    return value
+
+
 Name = Annotated[str, AfterValidator(_name)]
+ProtocolName = Annotated[str, AfterValidator(_protocol_name)]
+"""As a name, with dots inside for a version: `v1.1`."""
 FileSafeId = Annotated[str, AfterValidator(_file_safe)]
 
 
@@ -54,8 +62,11 @@ class Noun(BaseModel):
         return self.model_dump_json()
 
     def digest(self) -> str:
-        """sha256 of the JSON form with sorted keys, hexadecimal."""
-        return digest(self.model_dump(mode="json"))
+        """sha256 of the JSON form with sorted keys, hexadecimal.
+
+        Keys at their default are left out, so that one that is added later, with a default, changes no digest.
+        """
+        return digest(self.model_dump(mode="json", exclude_defaults=True))
 
 
 def digest(value: Any) -> str:

@@ -38,7 +38,8 @@ class Case(Noun):
     prompt_index: int = Field(ge=0)
     """Position of the prompt in the benchmark's list for this subject."""
     texts: dict[str, str] = {}
-    """Other texts that metrics need, e.g. `identity_prompt`, `expected_answer`."""
+    """Other texts that metrics need, e.g. `identity_prompt`, `expected_answer`; `scored_prompt` stands in for the prompt
+    in text metrics, where the prompt leaves out what the picture is to show."""
     set_id: str | None = None
     medium: Medium = "image"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from evalkit.errors import UsageError
-from evalkit.nouns.base import Name, Noun
+from evalkit.nouns.base import Name, Noun, ProtocolName
 
 if TYPE_CHECKING:
     from evalkit.nouns.case import Case
@@ -29,6 +29,8 @@ class MetricChoice(Noun):
     aggregation: Aggregation = "micro"
     where: dict[Literal["category", "tag"], tuple[str, ...]] = {}
     """Limits the cases: `{"category": ["animal", "human"]}`; others are `not_applicable`."""
+    label: Name | None = None
+    """What its column is called, for protocols with one metric in several columns; None for the metric's own name."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -41,6 +43,8 @@ class MetricChoice(Noun):
 
     def applies(self, case: Case) -> bool:
         """False where `where` leaves this case out."""
+        if not self.where:
+            return True
         facets = {"category": {case.category}, "tag": set(case.tags)}
         return all(not facets[key].isdisjoint(wanted) for key, wanted in self.where.items())
 
@@ -56,7 +60,7 @@ class MetricChoice(Noun):
 class Protocol(Noun):
     """How a benchmark is run and scored by one convention."""
 
-    name: Name
+    name: ProtocolName
     title: str
     source: str
     """Where the convention is stated: paper, or repository with file and commit."""
@@ -67,8 +71,10 @@ class Protocol(Noun):
 
     @model_validator(mode="after")
     def _no_column_twice(self) -> Self:
-        columns = [str(choice) for choice in self.metrics]
-        twice = sorted({c for c in columns if columns.count(c) > 1})
+        columns = [(str(choice), choice.where) for choice in self.metrics]
+        labels = [choice.label for choice in self.metrics if choice.label is not None]
+        twice = {name for name, where in columns if columns.count((name, where)) > 1}
+        twice |= {label for label in labels if labels.count(label) > 1}
         if twice:
-            raise ValueError(f"each metric once, found twice: {', '.join(twice)}")
+            raise ValueError(f"each metric once, found twice: {', '.join(sorted(twice))}")
         return self

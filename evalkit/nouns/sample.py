@@ -19,10 +19,17 @@ class Sample(Noun):
     path: str | None = None
     """Relative to the run folder's `samples/`, or absolute for somebody's own folder."""
     pixels_sha256: str | None = None
+    """Of the decoded picture; of a video `evalkit.media.clip_sha256`; of an answer the hash of its text."""
     file_size: int | None = None
     file_mtime_ns: int | None = None
     width: int | None = None
     height: int | None = None
+    frames: int | None = None
+    """How many frames a video has, None for other samples."""
+    fps: float | None = None
+    """Frames a second, None for other samples and where the file does not say."""
+    frame_sha256: tuple[str, ...] = ()
+    """Of each frame's pixels, so that features of frames are found without decoding the video."""
     case_sha256: str
     """Digest of the case and its references' pixels when the sample was made."""
     method: str
@@ -44,6 +51,8 @@ class Sample(Noun):
     def _whole(self) -> Self:
         if self.state == "made" and (self.path is None or self.pixels_sha256 is None):
             raise ValueError("a sample that was made needs path and pixels_sha256")
+        if len(self.frame_sha256) != (self.frames or 0):
+            raise ValueError(f"wanted a hash for each of {self.frames} frames, found {len(self.frame_sha256)}")
         if self.state != "made" and not self.reason:
             raise ValueError(f"a sample that is {self.state} needs a reason")
         return self

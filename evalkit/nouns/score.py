@@ -46,7 +46,9 @@ class State(StrEnum):
     SAMPLE_FAILED = "sample_failed", "the method failed on this case; the sample's reason says how", False, True
     DECODE_ERROR = "decode_error", "the sample's file cannot be decoded", False, True
     REFERENCE_MISSING = "reference_missing", "the case has no reference of the kind the metric needs", True, False
-    MASK_MISSING = "mask_missing", "the case's data has no mask of the subject, which the metric needs", True, False
+    MASK_MISSING = "mask_missing", "there is no mask of the subject, which the metric needs", True, False
+    COMPONENT_MISSING = "component_missing", "a column that the number is made of has no value here", False, True
+    MATE_MISSING = "mate_missing", "another picture of the case's set is missing or cannot be read", False, True
     REFERENCE_ERROR = "reference_error", "a reference's file cannot be decoded", False, True
     WEIGHTS_MISSING = "weights_missing", "a backbone's weights are not on this machine", False, True
     JUDGE_UNPARSED = "judge_unparsed", "the judge's reply could not be read", False, True

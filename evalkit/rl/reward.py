@@ -10,7 +10,6 @@ from evalkit.errors import UsageError
 from evalkit.features.cache import FeatureCache
 from evalkit.features.loading import describe_extractor, load_extractor
 from evalkit.features.pictures import Pictures
-from evalkit.features.profiles import resolve_spec
 from evalkit.features.service import FeatureService, Missing
 from evalkit.features.spec import ImageContent
 from evalkit.media import pixel_sha256
@@ -61,8 +60,8 @@ class Subject:
 class MetricScores:
     """Metrics as functions of pictures in memory, through the extractors that score runs. Close it after use.
 
-    `choices` are written `metric@variant`. Backbones are those of the profile. Raises WeightsError where one is missing:
-    a reward that cannot be computed must stop a training before it starts.
+    `choices` are written `metric@variant`. Backbones are those of the profile. Raises WeightsError where one is missing,
+    UsageError for a metric of no single pictures: a reward that cannot be computed must stop a training before it starts.
     """
 
     def __init__(self, choices: Sequence[str], profile: Profile, *, device: str) -> None:
@@ -71,9 +70,11 @@ class MetricScores:
             choice = MetricChoice.parse(text)
             metric: Metric = load(METRICS, choice.metric)
             card = metric.card.variant(choice.variant)
-            self._metrics[text] = metric, Bound(choice.variant, card, resolve_spec(card.extractor, profile))
+            if "mates" in metric.card.needs or "image" not in metric.card.reads(choice.variant):
+                raise UsageError(f"wanted metrics of single pictures as rewards, found {text}; choose another")
+            self._metrics[text] = metric, Bound.of(choice.variant, card, profile)
         self._fingerprints = {
-            bound.extractor: describe_extractor(bound.extractor).digest for _, bound in self._metrics.values()
+            spec: describe_extractor(spec).digest for _, bound in self._metrics.values() for spec in bound.extractors
         }
         self._device, self.pictures = device, Pictures()
         self._service = FeatureService(
@@ -84,7 +85,7 @@ class MetricScores:
     def identity(self) -> list[str]:
         """What the scores are computed by, for checkpoints: metric, version and backbone of each."""
         return [
-            f"{name} {metric.card.version} {self._fingerprints[bound.extractor]}"
+            f"{name} {metric.card.version} {' '.join(self._fingerprints[spec] for spec in bound.extractors)}"
             for name, (metric, bound) in self._metrics.items()
         ]
 

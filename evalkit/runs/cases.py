@@ -38,7 +38,7 @@ class RunCase(Noun):
         own = dict.fromkeys([*seen, *_paths(case.targets)])
         if missing := [path for path in own if path not in pixels]:
             raise UsageError(f"case {case.case_id!r}: wanted the pixel hash of {missing[0]!r}, found none")
-        given = case.model_dump(mode="json", exclude={"targets"})
+        given = case.model_dump(mode="json", exclude={"targets"}, exclude_defaults=True)
         sha256 = digest({"case": given, "pixels": {path: pixels[path] for path in seen}})
         return cls(case=case, sha256=sha256, pixels={path: pixels[path] for path in own})
 

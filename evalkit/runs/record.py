@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, JsonValue, field_validator
 
 from evalkit.errors import DataError, RunError
-from evalkit.nouns import MetricChoice, Name, Noun, Profile
+from evalkit.nouns import MetricChoice, Name, Noun, Profile, ProtocolName
 
 RECORD_VERSION: Final = 1
 MEND = "restore the file, or rename it to run.json.damaged and run the same command again: samples and scores are kept"
@@ -56,7 +56,7 @@ class RunIdentity(Noun):
 class RunRequest(Noun):
     """What was asked for; the newest one is what is shown and what coverage counts."""
 
-    protocol: Name
+    protocol: ProtocolName
     metrics: tuple[MetricChoice, ...] = Field(min_length=1)
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     limit: int | None = Field(default=None, ge=1)

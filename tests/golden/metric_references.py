@@ -36,6 +36,11 @@ class Shown(NamedTuple):
     targets: tuple[Path, ...]
     prompt: str
 
+    @property
+    def own_prompt(self) -> str:
+        """What of the prompt is the picture's own: its last two words."""
+        return " ".join(self.prompt.split()[-2:])
+
     def over_targets(self, measure: Callable[[Path, Path], torch.Tensor]) -> float:
         """The mean of a measure of sample and target, [1]."""
         return sum(float(measure(self.sample, target)) for target in self.targets) / len(self.targets)
@@ -141,6 +146,15 @@ def lpips_distance(weights: Path, shown: Shown, trunk: str, side: int) -> float:
     return shown.over_targets(lambda x, y: model(steps(Image.open(x))[None], steps(Image.open(y))[None]))
 
 
+def cqs(weights: Path, shown: Shown) -> float:
+    """Equations 7 to 13 of ASemConsist for one picture, with cosines in the place of VQAScore; mu and tau are .5."""
+    clip = _base(weights)
+    whole, own = shown.prompt, shown.own_prompt
+    t, a = ((shown._replace(prompt=p).prompt_cosine(clip.image, clip.text) + 1) / 2 for p in (whole, own))
+    alike = 1 - dreamsim_distance(weights, shown, "ensemble") + 0.5 * (a - t)
+    return 2 * t * alike / (t + alike + 1e-8)
+
+
 _transformers_clip, _openai_clip = cache(TransformersClip), cache(OpenaiClip)
 _dino, _dinov2 = cache(HubDino), cache(TransformersDinov2)
 
@@ -180,10 +194,24 @@ REFERENCES: dict[tuple[str, str], Callable[[Path, Shown], float]] = {
     ("clip_i", "divrl"): lambda at, s: s.target_cosine(_large(at).image),
     ("clip_i", "unictokens"): lambda at, s: s.target_cosine(_openai(at).washed),
     ("clip_i", "sync_r1"): lambda at, s: s.target_cosine(_openai(at).image),
+    ("clip_i", "first_subject"): lambda at, s: s._replace(targets=s.targets[:1]).target_cosine(_base(at).image),
+    ("clip_i", "second_subject"): lambda at, s: s._replace(targets=s.targets[1:]).target_cosine(_base(at).image),
     ("dino_i", "dreambooth"): lambda at, s: s.target_cosine(_dino(at / "facebook--dino-vits16", 16).image),
     ("dino_i", "dreambench_pp"): lambda at, s: 100 * s.target_cosine(_dino(at / "facebook--dino-vits8", 8).image),
     ("dino_i", "dreambench_pp_v2"): lambda at, s: 100 * s.target_cosine(_dinov2(at / "facebook--dinov2-small").image),
     ("dino_i", "divrl"): lambda at, s: s.target_cosine(_dinov2(at / "facebook--dinov2-base").image),
+    ("dino_i", "first_subject"): lambda at, s: REFERENCES["dino_i", "dreambooth"](
+        at, s._replace(targets=s.targets[:1])
+    ),
+    ("dino_i", "second_subject"): lambda at, s: REFERENCES["dino_i", "dreambooth"](
+        at, s._replace(targets=s.targets[1:])
+    ),
+    ("cqs_har", "clip_sandbox"): cqs,
+    ("dreamsim_pairwise", "ensemble"): lambda at, s: dreamsim_distance(at, s, "ensemble"),
+    ("text_alignment", "clip_joint"): lambda at, s: s.prompt_cosine(_base(at).image, _base(at).text),
+    ("text_alignment", "clip_own"): lambda at, s: s._replace(prompt=s.own_prompt).prompt_cosine(
+        _base(at).image, _base(at).text
+    ),
     ("dreamsim", "ensemble"): lambda at, s: dreamsim_distance(at, s, "ensemble"),
     ("dreamsim", "dino_vitb16"): lambda at, s: dreamsim_distance(at, s, "dino_vitb16"),
     ("dreamsim", "dinov2_vitb14"): lambda at, s: dreamsim_distance(at, s, "dinov2_vitb14"),

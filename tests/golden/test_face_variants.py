@@ -364,7 +364,8 @@ REFERENCES: dict[str, Callable[[Path, str, tuple[str, ...]], float]] = {
 
 
 def test_each_variant_has_a_reference() -> None:
-    assert set(REFERENCES) == set(FACESIM.card.variants)
+    card = FACESIM.card
+    assert set(REFERENCES) == {variant for variant in card.variants if "image" in card.reads(variant)}
 
 
 @pytest.mark.parametrize("variant", REFERENCES)
@@ -406,10 +407,10 @@ def test_a_copy_is_one(variant: str, root: Path, service: FeatureService) -> Non
 
 def test_one_pass_serves_every_variant(root: Path, service: FeatureService) -> None:
     for sample, targets in CASES.items():
-        for variant in FACESIM.card.variants:
+        for variant in REFERENCES:
             outcome(root, service, variant, sample, targets)
     before = service.extracted.copy()
     assert set(before.values()) <= set(range(1, len(PICTURES) + 1))
-    for variant in FACESIM.card.variants:
+    for variant in REFERENCES:
         outcome(root, service, variant, "two", CASES["two"])
     assert service.extracted == before

@@ -1,6 +1,7 @@
 """Every variant of the metrics inside masks, from picture files to values, against plain computations of their formulas.
 
-Features come from the same small weights through the backbones' own libraries; similarities are formed cell by cell.
+Features come from the same small weights through the backbones' own libraries; similarities are formed cell by cell. Masks
+of the sample are given, whatever the variant would make them with, which has tests of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from evalkit.engine.backbones import Backbones
 from evalkit.features.cache import FeatureCache
 from evalkit.features.pictures import Pictures
 from evalkit.features.service import FeatureService
-from evalkit.features.spec import ImageContent
+from evalkit.features.spec import ExtractorSpec, ImageContent
 from evalkit.media import decode_image, write_image, write_mask
 from evalkit.metrics.base import Bound, Item, Metric, Outcome
 from evalkit.nouns import Case, State
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
     Maps = dict[str, NDArray[np.float64]]
 
 LAYERS = ("us3", "us6")
-MASKED = ("vsm", "mtg_nssm", "dino_nssm", "sdino")
+MASKED = ("vsm", "mtg_nssm", "dino_nssm", "sdino", "si_iou")
 CONSISTENT = ("consistency_ratio", "diversity_over_consistency")
 VARIANTS = [(name, variant) for name in MASKED for variant in load(METRICS, name).card.variants]
 DINO = "facebook--dinov2-small"
+GIVEN = ExtractorSpec(family="given_mask", model="none", preprocess="given_mask_256")
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_image(folder / f"{name}.png", (base[:height, :width] + noise).clip(0, 255).astype(np.uint8))
         mask = np.zeros((height, width), bool)
         mask[10 : height - 15, 5 : width // 2 + 22] = True
+        if name == "sample":
+            mask[10 : height // 2, 5:30] = False
         write_mask(folder / f"{name}-mask.png", mask)
     return folder
 
@@ -74,7 +78,8 @@ def item(root: Path) -> Item:
     paths = [root / f"{name}.png" for name in ("sample", "first", "second")]
     sample, *targets = (ImageContent(decode_image(path).sha256, path) for path in paths)
     masks = tuple(root / f"{name}-mask.png" for name in ("first", "second"))
-    return Item(case, 0, sample, tuple(targets), masks)
+    own = root / "sample-mask.png"
+    return Item(case, 0, sample, tuple(targets), masks, sample_mask=ImageContent(decode_image(own).sha256, own))
 
 
 def maps_of(root: Path, name: str) -> Maps:
@@ -105,7 +110,9 @@ def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
 
 
-def plain_vsm(gen: Maps, ref: Maps, mask: NDArray[np.float64], *, visual: float, one_to_one: bool) -> float:
+def plain_vsm(
+    gen: Maps, ref: Maps, mask: NDArray[np.float64], *, own: NDArray[np.float64] | None, visual: float, one_to_one: bool
+) -> float:
     def similarity(kind: str) -> NDArray[np.float64]:
         target = unit(ref[kind].reshape(36, -1)) * (mask > 0.5).reshape(36, 1)
         return np.asarray(unit(gen[kind].reshape(36, -1)) @ target.T)
@@ -115,7 +122,7 @@ def plain_vsm(gen: Maps, ref: Maps, mask: NDArray[np.float64], *, visual: float,
     kept = []
     for cell, row in enumerate(semantic):
         match = int(row.argmax())
-        if row[match] <= 0.7:
+        if row[match] <= 0.7 or (own is not None and own.flat[cell] <= 0.5):
             continue
         kept.append(cell)
         if match not in best or row[match] > semantic[best[match], match]:
@@ -143,9 +150,25 @@ def plain_nssm(gen: NDArray[Any], ref: NDArray[Any], at_grid: NDArray[Any], cell
     return float(1 - correlation)
 
 
-def plain_sdino(gen: NDArray[Any], ref: NDArray[Any], mask: NDArray[Any]) -> float:
+def plain_sdino(gen: NDArray[Any], ref: NDArray[Any], mask: NDArray[Any], own: NDArray[Any] | None) -> float:
     inside = unit(ref.reshape(16, -1))[(mask > 0.5).reshape(16)]
-    return float(np.mean([max(float(x @ y) for y in inside) for x in unit(gen.reshape(16, -1))]))
+    shown = np.ones(16, bool) if own is None else (own > 0.5).reshape(16)
+    return float(np.mean([max(float(x @ y) for y in inside) for x in unit(gen.reshape(16, -1))[shown]]))
+
+
+def plain_si_iou(root: Path, target: str) -> float:
+    """Each pixel of the target's crop takes the nearest of the sample's, by centres, the later of two equally near."""
+    crops = []
+    for name in ("sample", target):
+        mask = np.asarray(Image.open(root / f"{name}-mask.png")) > 127
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        crops.append(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    gen, ref = crops
+    row, column = (
+        [int(np.floor((i + 0.5) * a / b)) for i in range(b)] for a, b in zip(gen.shape, ref.shape, strict=True)
+    )
+    resized = gen[np.ix_(row, column)]
+    return float((resized & ref).sum() / (resized | ref).sum())
 
 
 def plain(root: Path, name: str, variant: str) -> float:
@@ -154,8 +177,11 @@ def plain(root: Path, name: str, variant: str) -> float:
         ref = maps_of(root, target)
         if name == "vsm":
             visual = {"visual_06": 0.6, "visual_05": 0.5}.get(variant, 0.7)
+            own = levels(root, "sample", 6) if variant in ("mind_the_glitch", "given") else None
             one_to_one = variant != "equation_3"
-            value = plain_vsm(gen, ref, levels(root, target, 6), visual=visual, one_to_one=one_to_one)
+            value = plain_vsm(gen, ref, levels(root, target, 6), own=own, visual=visual, one_to_one=one_to_one)
+        elif name == "si_iou":
+            value = plain_si_iou(root, target)
         elif name == "mtg_nssm":
             cells = {"paper": 6, "paper_24": 3, "official": 4}[variant]
             mask = levels(root, target, 6)
@@ -163,7 +189,8 @@ def plain(root: Path, name: str, variant: str) -> float:
         elif name == "dino_nssm":
             value = plain_nssm(gen["patches"], ref["patches"], levels(root, target, 4), 4, official=False)
         else:
-            value = plain_sdino(gen["patches"], ref["patches"], levels(root, target, 4))
+            own = None if variant == "divrl_unmasked" else levels(root, "sample", 4)
+            value = plain_sdino(gen["patches"], ref["patches"], levels(root, target, 4), own)
         values.append(value)
     return float(np.mean(values))
 
@@ -182,7 +209,8 @@ def outcome_of(root: Path, name: str, variant: str, **changed: Any) -> Outcome:
     metric: Metric = load(METRICS, name)
     card = metric.card.variant(variant)
     card = card.model_copy(update={"params": card.params | changed})
-    bound, backbones = Bound(variant, card, card.extractor), Backbones(device="cpu")
+    main = GIVEN if card.extractor.family == "grounded_sam" else card.extractor
+    bound, backbones = Bound(variant, card, main, dict.fromkeys(card.beside, GIVEN)), Backbones(device="cpu")
     service = FeatureService(
         FeatureCache(None), Pictures(), fingerprint=backbones.fingerprint, load=backbones.load, threads=1
     )
@@ -194,13 +222,15 @@ def outcome_of(root: Path, name: str, variant: str, **changed: Any) -> Outcome:
     return outcome
 
 
-@pytest.mark.parametrize("variant", ["vsm_06", "sdino_075"])
+@pytest.mark.parametrize("variant", ["vsm_06", "sdino_075", "sdino_075_masked"])
 @pytest.mark.parametrize("above", [True, False])
 def test_a_gated_variant_is_its_formula(variant: str, above: bool, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVALKIT_WEIGHTS", str(root))
-    identity, diversity = (
-        ("vsm@divrl", "mtg_nssm@paper") if variant == "vsm_06" else ("sdino@divrl_unmasked", "dino_nssm@divrl")
-    )
+    identity, diversity = {
+        "vsm_06": ("vsm@divrl", "mtg_nssm@paper"),
+        "sdino_075": ("sdino@divrl_unmasked", "dino_nssm@divrl"),
+        "sdino_075_masked": ("sdino@divrl", "dino_nssm@divrl"),
+    }[variant]
     score, nssm = (plain(root, *text.split("@")) for text in (identity, diversity))
     gate = score - 1e-3 if above else score + 1e-3
     ratio, conditional = (outcome_of(root, name, variant, gate=gate) for name in CONSISTENT)
@@ -214,5 +244,5 @@ def test_a_gated_variant_is_its_formula(variant: str, above: bool, root: Path, m
 
 def test_the_pictures_tell_the_variants_of_a_metric_apart(root: Path) -> None:
     for name in MASKED:
-        values = sorted(plain(root, name, variant) for one, variant in VARIANTS if one == name)
+        values = sorted({plain(root, name, variant) for one, variant in VARIANTS if one == name})
         assert all(b - a > 1e-3 for a, b in pairwise(values)), name

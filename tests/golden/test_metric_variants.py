@@ -21,7 +21,7 @@ from evalkit.features.pictures import Pictures
 from evalkit.features.service import FeatureService, Missing
 from evalkit.features.spec import ImageContent
 from evalkit.media import decode_image, write_image
-from evalkit.metrics.base import Bound, Item, Metric
+from evalkit.metrics.base import Bound, Item, Mate, Metric
 from evalkit.nouns import Case
 from evalkit.registry import METRICS, entries, load
 from tests import official, tiny_rewards, tiny_weights
@@ -36,6 +36,18 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # dreamsim, lpips and peft warn of their own deprecations
 
+
+VISION_LANGUAGE = ("qwen_vqa", "clip_t5", "gme", "q_align")
+"""Families whose answers are compared in tests of their own."""
+
+
+def of_pictures(name: str) -> list[str]:
+    """A metric's variants that score pictures; those of videos are compared in `test_video_variants.py`."""
+    card = load(METRICS, name).card
+    told = {name: variant.extractor.family for name, variant in card.variants.items() if "image" in card.reads(name)}
+    return [name for name, family in told.items() if family not in VISION_LANGUAGE]
+
+
 FIRST_PARTY = [
     name for name, entry in entries(METRICS).items() if entry.dist is not None and entry.dist.name == "evalkit"
 ]
@@ -45,7 +57,7 @@ COMPARED = [
 ]
 """Those of pictures and prompts; what is measured inside masks is compared in `test_masked_variants.py`, faces, which these
 pictures do not show, in `test_face_variants.py`; a judge has no weights, and its reading of replies is in `test_judge_parse.py`."""
-VARIANTS = [(name, variant) for name in COMPARED for variant in load(METRICS, name).card.variants]
+VARIANTS = [(name, variant) for name in COMPARED for variant in of_pictures(name)]
 TRUNCATING = [
     (n, v)
     for n, v in VARIANTS
@@ -99,7 +111,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             (pictures[2], pictures[3]),
             UNWASHED,
         ),
-        Shown(pictures[1], (pictures[4],), "grey stone at night"),
+        Shown(pictures[1], (pictures[4], pictures[0]), "grey stone at night"),
     )
     backbones = Backbones(device="cpu")
 
@@ -128,22 +140,25 @@ def _at_hand(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def item(n: int, shown: Shown) -> Item:
+    """Each target shows a subject of its own and is a mate as well."""
     case = Case(
-        case_id=f"s.p{n}", prompt=shown.prompt, subjects=("s",), references=(), targets=(), category="c", prompt_index=n
-    )
+        case_id=f"s.p{n}", prompt=shown.prompt, subjects=("one", "two"), references=(), targets=(), category="c",
+        prompt_index=n, set_id="set", texts={"own_prompt": shown.own_prompt},
+    )  # fmt: skip
     sample, *targets = (ImageContent(decode_image(path).sha256, path) for path in (shown.sample, *shown.targets))
-    return Item(case, 0, sample, tuple(targets))
+    mates = tuple(Mate(case, picture) for picture in targets)
+    return Item(case, 0, sample, tuple(targets), target_subjects=case.subjects[: len(targets)], mates=mates)
 
 
 def bound_of(name: str, variant: str) -> Bound:
     card = load(METRICS, name).card.variant(variant)
-    return Bound(variant, card, card.extractor)
+    return Bound(variant, card, card.extractor, card.beside)
 
 
 def write_weights(scene: Scene, name: str, variant: str) -> None:
-    """The small weights of a variant's backbone and of what it stands on, where they are not yet."""
-    model = bound_of(name, variant).extractor.model
-    for part in (model, *published()[model].parts):
+    """The small weights of a variant's backbones and of what they stand on, where they are not yet."""
+    models = [spec.model for spec in bound_of(name, variant).extractors]
+    for part in (part for model in models for part in (model, *published()[model].parts)):
         folder = scene.weights / part.replace("/", "--")
         if not folder.is_dir():
             WRITERS[part](folder)
@@ -177,8 +192,8 @@ def check(scene: Scene, name: str, variant: str, shown: Sequence[Shown]) -> None
 @pytest.mark.parametrize(("name", "variant"), VARIANTS)
 def test_a_variant_has_a_reference(name: str, variant: str) -> None:
     assert (name, variant) in REFERENCES, f"compute {name} {variant} as its source does, in metric_references.py"
-    model = bound_of(name, variant).extractor.model
-    assert model in WRITERS, f"write small weights of {model}, in tiny_weights.py"
+    for model in (spec.model for spec in bound_of(name, variant).extractors):
+        assert model in WRITERS, f"write small weights of {model}, in tiny_weights.py"
 
 
 def test_no_reference_is_of_a_variant_that_is_gone() -> None:
@@ -199,7 +214,7 @@ def test_a_long_prompt_is_cut_as_the_source_cuts_it(name: str, variant: str, sce
 def test_pictures_and_prompts_tell_variants_apart(name: str, scene: Scene) -> None:
     """A variant that were computed as another one of its metric would leave its tolerance."""
     cards = load(METRICS, name).card.variants
-    for one, other in combinations(cards, 2):
+    for one, other in combinations(of_pictures(name), 2):
         a, b = cards[one], cards[other]
         if (a.extractor, a.params) == (b.extractor, b.params):
             assert a.scale != b.scale, f"{one} and {other} are one computation"

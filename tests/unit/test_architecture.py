@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "progress": set(),
     "registry": {"errors"},
     "nouns": {"errors"},
-    "media": {"errors", "files"},
+    "media": {"errors", "files", "nouns"},
     "features": ANYBODY | {"media"},
     "metrics": ANYBODY | {"features", "media"},
     "sandbox": ANYBODY | {"media", "features", "metrics"},
@@ -39,7 +39,8 @@ MAY_IMPORT = {
     "judges": ANYBODY | {"features", "media"},
     "rl": ANYBODY | {"features", "media", "metrics"},
     "methods": ANYBODY | {"benchmarks", "media", "rl", "sandbox"},
-    "leaderboard": ANYBODY | {"benchmarks", "media", "methods", "metrics", "runs", "stats"},
+    # a site shows runs as claims read them, and metrics with what the battery made of them; nothing below reads sites
+    "leaderboard": ANYBODY | {"benchmarks", "engine", "media", "methods", "metrics", "runs", "sandbox", "stats"},
     "runs": ANYBODY | {"media"},
     "engine": ANYBODY
     | {"benchmarks", "features", "judges", "media", "methods", "metrics", "rl", "runs", "sandbox", "stats"},

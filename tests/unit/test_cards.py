@@ -10,9 +10,11 @@ import yaml
 from evalkit.content import content
 from evalkit.errors import DataError, UsageError
 from evalkit.features.backbones import backbones
+from evalkit.features.gme import INSTRUCTIONS
 from evalkit.features.preprocess import PREPROCESSES
+from evalkit.features.questions import QUESTIONS
 from evalkit.features.text import TEXTS
-from evalkit.features.weights import SERVED
+from evalkit.features.weights import NO_WEIGHTS, SERVED
 from evalkit.judges.prompts import read_prompts
 from evalkit.judges.shown import SHOW_RULES
 from evalkit.metrics.card import SIGNATURE_KEYS, MetricCard, VariantCard, read_card
@@ -22,6 +24,8 @@ from tests.fakes import CARD, FakeMetric, write_card
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from evalkit.features.spec import ExtractorSpec
+
 CARDS: dict[str, MetricCard] = {
     path.parent.name: read_card(path) for path in sorted(content("metrics").glob("*/card.yaml"))
 }
@@ -29,8 +33,8 @@ VARIANTS: list[tuple[str, VariantCard]] = [
     (f"{name}@{variant}", card.variants[variant]) for name, card in CARDS.items() for variant in card.variants
 ]
 IDS = [name for name, _ in VARIANTS]
-DIVERSITY = ("mtg_nssm", "dino_nssm")
-"""Higher is better, and a copy is the worst."""
+DIVERSITY = ("mtg_nssm", "dino_nssm", "si_iou")
+"""A copy is the worst."""
 UNMASKED = ("sdino", "consistency_ratio", "diversity_over_consistency", "concept_preservation")
 """The sample's background counts, another score decides, or a judge, so a copy has no value of its own."""
 JUDGE = "judge"
@@ -43,15 +47,21 @@ def test_there_are_cards() -> None:
 
 @pytest.mark.parametrize(("_name", "variant"), VARIANTS, ids=IDS)
 def test_a_variant_names_what_there_is(_name: str, variant: VariantCard) -> None:
-    extractor = variant.extractor
+    for extractor in (variant.extractor, *variant.beside.values()):
+        _names_what_there_is(extractor)
+
+
+def _names_what_there_is(extractor: ExtractorSpec) -> None:
     assert extractor.family in names(EXTRACTORS)
+    if extractor.model == NO_WEIGHTS:  # a family that loads nothing prepares pictures in its own way
+        return
     if extractor.family == JUDGE:
         assert extractor.model.startswith(SERVED)
         assert extractor.preprocess in SHOW_RULES
         assert read_prompts(extractor.text, None).texts
         return
     assert extractor.preprocess in PREPROCESSES
-    assert extractor.text is None or extractor.text in TEXTS
+    assert extractor.text is None or extractor.text in (*TEXTS, *QUESTIONS, *INSTRUCTIONS)
     assert backbones()[extractor.model].family == extractor.family
 
 
@@ -72,7 +82,8 @@ def test_text_preprocessing_is_where_text_is_read(card: MetricCard) -> None:
     if card.reward_family == JUDGE:  # a judge reads its rubric whatever it rates
         assert all(variant.extractor.text is not None for variant in card.variants.values())
         return
-    assert {variant.extractor.text is not None for variant in card.variants.values()} == {"prompt" in card.needs}
+    read = {variant.extractor.text is not None for variant in card.variants.values()}
+    assert read == {"prompt" in card.needs} or "sample_mask" in card.needs  # a segmenter reads a class word
 
 
 @pytest.mark.parametrize("card", CARDS.values(), ids=CARDS)
@@ -80,10 +91,13 @@ def test_a_card_agrees_with_itself(card: MetricCard) -> None:
     low, high = card.range
     assert low is None or high is None or low < high
     if card.identical is not None:
-        assert card.identical == (high if card.direction == "higher" and card.name not in DIVERSITY else low)
+        assert card.identical == (high if (card.direction == "higher") != (card.name in DIVERSITY) else low)
     assert (card.identical is not None) == ("targets" in card.needs and card.name not in UNMASKED)
     assert "sample" in card.needs
-    assert any(f"({state})" in card.undefined for state in ("undefined", "reference_missing", "judge_unparsed"))
+    assert any(
+        f"({state})" in card.undefined
+        for state in ("undefined", "reference_missing", "judge_unparsed", "not_applicable")
+    )
     assert ("(judge_unparsed)" in card.undefined) == (card.reward_family == JUDGE)
     encoders = [variant.extractor for variant in card.variants.values() if variant.extractor.family != JUDGE]
     read = [encoder.text for encoder in encoders if encoder.text is not None]
@@ -126,7 +140,9 @@ def test_an_unknown_variant_gives_the_nearest() -> None:
     with pytest.raises(UsageError) as raised:
         CARDS["clip_i"].variant("divr")
     assert str(raised.value) == "wanted a variant of clip_i, found 'divr', which is none; did you mean 'divrl'?"
-    with pytest.raises(UsageError, match="; `evalkit describe metric clip_i` shows the 5 there are$"):
+    with pytest.raises(
+        UsageError, match=rf"; `evalkit describe metric clip_i` shows the {len(CARDS['clip_i'].variants)} there are$"
+    ):
         CARDS["clip_i"].variant("zzz")
 
 
@@ -151,7 +167,7 @@ def test_a_card_with_an_unknown_key_names_file_and_key(tmp_path: Path) -> None:
         ({"version": 0}, "version: Input should be greater than or equal to 1, found 0"),
         ({"name": "Clip-I"}, "name: Value error, a name is lower-case letters, digits and '_', found 'Clip-I'"),
         ({"variants": {}}, "variants: Dictionary should have at least 1 item"),
-        ({"needs": ["luck"]}, "needs.0: Input should be 'sample', 'targets', 'prompt', 'target_masks' or 'sample_mask'"),
+        ({"needs": ["luck"]}, "needs.0: Input should be 'sample', 'targets', 'prompt', 'target_masks', 'sample_mask' or 'mates'"),
     ],
 )  # fmt: skip
 def test_a_card_that_does_not_hold_together(tmp_path: Path, changes: dict[str, Any], told: str) -> None:

@@ -387,3 +387,9 @@ def test_the_worlds_lessons_are_no_benchmarks(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert world_lessons(tmp_path, subjects=3, prompts=2) == folder
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize("name", ["dreamsim_pairwise@ensemble", "recognition@official"])
+def test_a_metric_of_no_single_pictures_is_no_reward(name: str) -> None:
+    with pytest.raises(UsageError, match=f"wanted metrics of single pictures as rewards, found {name}; choose another"):
+        MetricScores((name,), "sandbox", device="cpu")

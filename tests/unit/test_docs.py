@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -52,3 +53,11 @@ def test_documents_link_to_files_that_exist() -> None:
     ]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_the_seconds_that_the_metric_page_shows_are_of_metrics_that_there_are() -> None:
+    told = json.loads((ROOT / "perf" / "metric_seconds.json").read_text(encoding="utf-8"))
+    assert set(told["seconds_per_1000"]) <= set(registry.names(registry.METRICS))
+    assert {"clip_i", "dino_i", "sdino", "si_iou", "vsm"} <= set(told["seconds_per_1000"])
+    assert all(seconds > 0 for seconds in told["seconds_per_1000"].values())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", told["date"])

@@ -196,11 +196,9 @@ def test_a_prompt_file_that_is_no_text(copy: Path) -> None:
     assert problems_of(copy)[0] == told
 
 
-def test_nothing_to_fetch_or_embed(tmp_path: Path) -> None:
+def test_nothing_to_fetch(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"found no hub dataset of it; clone https://github\.com/google/dreambooth and"):
         DREAMBENCH.fetch(tmp_path)
-    with pytest.raises(DataError, match="found none; take dreambench_pp, which has one, or clone"):
-        DREAMBENCH.embed(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from evalkit.errors import UsageError
-from evalkit.features.spec import ImageContent
-from evalkit.metrics.base import Bound, Item, Outcome
+from evalkit.features.spec import ClipContent, ImageContent
+from evalkit.metrics.base import Bound, Item, Outcome, Unscorable
 from evalkit.metrics.facesim import FACESIM, face_similarity, mean_and_least, over_frames
 from evalkit.nouns import Case, State
 from tests.fakes import FakeMetric, World, column, moved, world, write_card
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+
+
+OF_PICTURES = [variant for variant in FACESIM.card.variants if "image" in FACESIM.card.reads(variant)]
 
 
 def unit(*degrees: float) -> NDArray[np.float64]:
@@ -144,7 +147,7 @@ def test_the_largest_face_of_a_reference_is_its_subjects() -> None:
     assert scored("sync_r1", unit(30, 0), [unit(0)]).value == pytest.approx(2 * (cos(30) - 0.5), abs=1e-6)
 
 
-@pytest.mark.parametrize("variant", FACESIM.card.variants)
+@pytest.mark.parametrize("variant", OF_PICTURES)
 def test_a_target_without_a_face_is_left_out_where_there_are_others(variant: str) -> None:
     subjects = ("anna", "teapot", "anna")
     found = scored(variant, unit(10), [unit(0), None, unit(20)], subjects)
@@ -156,19 +159,85 @@ def test_a_target_without_a_face_is_left_out_where_there_are_others(variant: str
     assert found.weight == (1 if over_subjects else 2)
 
 
-@pytest.mark.parametrize("variant", FACESIM.card.variants)
+@pytest.mark.parametrize("variant", OF_PICTURES)
 def test_where_no_face_can_be_compared_the_state_says_in_which_picture(variant: str) -> None:
     for sample in (None, unit(0)):
         none = scored(variant, sample, [None, None])
         assert none == Outcome(State.NO_FACE, reason="x.p0: no face in its targets: 0.png, 1.png")
     lost = scored(variant, None, [unit(0)])
     expected = Outcome(State.NO_FACE, reason="no face in the sample s.png")
-    assert lost == (Outcome.scored(0.0) if variant == "largest_or_zero" else expected)
+    counts = FACESIM.card.variant(variant).params["faceless_sample"] == "zero"
+    assert lost == (Outcome.scored(0.0) if counts else expected)
 
 
-@pytest.mark.parametrize("variant", FACESIM.card.variants)
+@pytest.mark.parametrize("variant", OF_PICTURES)
 def test_a_zero_embedding_is_undefined(variant: str) -> None:
     assert scored(variant, np.zeros((1, 2)), [unit(0)]).state is State.UNDEFINED
+
+
+def of_clip(
+    variant: str, frames: Sequence[NDArray[np.float64] | None], labels: Sequence[str], targets: int = 2
+) -> tuple[Item, list[ImageContent]]:
+    """An item of a clip with one number of faces a frame, and what the variant asks for, frames first."""
+    shots = tuple(ImageContent(f"{n:064d}", Path("s.mp4"), n) for n in range(len(frames)))
+    pictures = tuple(ImageContent(f"{100 + n:064d}", Path(f"{n}.png")) for n in range(targets))
+    case = Case(
+        case_id="x.p0",
+        prompt="x",
+        subjects=("x",),
+        references=(),
+        targets=(),
+        category="c",
+        prompt_index=0,
+        medium="video",
+    )
+    clip = ClipContent("0" * 64, Path("s.mp4"), shots, 8.0)
+    item = Item(case, 0, ImageContent("0" * 64, Path("s.mp4")), pictures, clip=clip, target_labels=tuple(labels))
+    asked = [request.content for request in FACESIM.requests(item, bound_to(variant))]
+    return item, [content for content in asked if isinstance(content, ImageContent)]
+
+
+def bound_to(variant: str) -> Bound:
+    card = FACESIM.card.variant(variant)
+    return Bound(variant, card, card.extractor)
+
+
+def faces_found(found: NDArray[np.float64] | None) -> NDArray[np.float32]:
+    """As the extractor gives them: each embedding with where it is."""
+    embeddings = np.zeros((0, 2)) if found is None else found
+    return np.concatenate([embeddings, np.zeros((len(embeddings), 5))], axis=1).astype(np.float32)
+
+
+def over_clip(variant: str, frames: Sequence[NDArray[np.float64] | None]) -> Outcome:
+    """The outcome of a clip whose first target, the second of two things, is a woman at 0 degrees."""
+    item, asked = of_clip(variant, frames, ("Dog", "Woman"))
+    shots, (person,) = asked[:-1], asked[-1:]
+    assert person == item.targets[1]
+    row = [faces_found(frames[int(shot.frame or 0)]) for shot in shots] + [faces_found(unit(0))]
+    return FACESIM.score([item], bound_to(variant), [row])[0]
+
+
+def test_a_clip_is_seen_in_32_frames_and_compared_with_its_first_person() -> None:
+    item, asked = of_clip("opens2v_video", [unit(0)] * 63, ("Dog", "Woman", "Man"), targets=3)
+    assert [content.frame for content in asked[:-1]] == [2 * n for n in range(32)]
+    assert asked[-1] == item.targets[1]
+    with pytest.raises(Unscorable, match="x.p0: none of its targets is a Man or Woman"):
+        of_clip("frames", [unit(0)], ("Dog", "Cup"))
+
+
+def test_frames_without_a_face_are_left_out_and_of_exactly_0_in_the_official_way() -> None:
+    frames = [unit(0), None, unit(120), unit(60)] * 8
+    wanted = {"opens2v_video": (1 + cos(60)) / 2, "frames": (1 + 0 + cos(60)) / 3}
+    for variant, value in wanted.items():
+        found = over_clip(variant, frames)
+        assert found.value == pytest.approx(value, abs=1e-6)
+        assert found.weight == 1
+
+
+def test_a_clip_without_a_face() -> None:
+    assert over_clip("opens2v_video", [None] * 3) == Outcome.scored(0.0)
+    assert over_clip("frames", [None] * 3) == Outcome(State.NO_FACE, reason="no face in any frame of s.mp4")
+    assert over_clip("frames", [np.zeros((1, 2))] * 3).state is State.UNDEFINED
 
 
 class WhoIsShown(FakeMetric):

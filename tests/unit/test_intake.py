@@ -137,7 +137,7 @@ def test_a_folder_without_a_picture(folder: Path, benchmark: Loaded) -> None:
         found(folder, benchmark)
     assert str(raised.value) == (
         "wanted samples of tiny/plain named CASE_ID/seed_N.png, CASE_ID_N.png or CASE_ID.png (seed 0), the benchmark's "
-        f"own layout, or a manifest.jsonl with case ids like 's0.p0'; found no picture in {folder}; rename them, write "
+        f"own layout, or a manifest.jsonl with case ids like 's0.p0'; found no pictures in {folder}; rename them, write "
         "a manifest, or check --bench"
     )
 

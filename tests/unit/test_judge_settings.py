@@ -153,11 +153,11 @@ def test_rubrics_that_cannot_be_read_name_the_file(tmp_path: Path) -> None:
 def test_specs_that_do_not_fit_the_family(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVALKIT_JUDGE_URL", "https://one/v1")
     for change, told in (
-        ({"text": "clip"}, r"wanted the rubrics of a judged metric \(concept_preservation, prompt_following\), found 'clip'"),
-        ({"preprocess": "clip_hf"}, r"wanted a way of showing pictures to a judge \(judge_512\), found 'clip_hf'"),
+        ({"text": "clip"}, r"wanted the rubrics of a judged metric \(concept_preservation, prompt_following, .*\), found 'clip'"),
+        ({"preprocess": "clip_hf"}, r"wanted a way of showing pictures to a judge \(judge_512, judge_long_512\), found 'clip_hf'"),
         ({"model": "none"}, r"wanted a model like 'served:NAME' for a judge, found 'none'"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=told):
             parts(SPEC.model_copy(update=change))
-    assert SHOW_RULES == ("judge_512",)
+    assert SHOW_RULES == ("judge_512", "judge_long_512")
     assert show_rule("judge_512").id == "judge_512_jpeg75_high"

@@ -201,8 +201,12 @@ def test_crops_differ_exactly_where_the_rounding_does() -> None:
     np.testing.assert_array_equal(run("clip_hf", four, given), run("clip_openai", four, given))
 
 
-WHOLE = ("mtcnn_160_32",)
+WHOLE = ("mtcnn_160_32", "scrfd_320", "grounded_sam_256")
 """Preprocessings that keep the picture's size: what is found in it is cut out later."""
+
+
+NEARLY = {"qwen_vl_28": (3, 56, 56), "gme_28": (3, 448, 448)}
+"""Preprocessings that give nearly the picture's own size within limits, and what they make of 50 x 70."""
 
 
 def test_faces_are_looked_for_in_the_picture_as_it_is() -> None:
@@ -210,14 +214,27 @@ def test_faces_are_looked_for_in_the_picture_as_it_is() -> None:
     np.testing.assert_array_equal(run("mtcnn_160_32", pixels, numbers(64)), pixels.transpose(2, 0, 1))
 
 
-@pytest.mark.parametrize("name", sorted(PREPROCESSES))
+@pytest.mark.parametrize("size", [(50, 70), (256, 90), (300, 1024)])
+def test_a_given_mask_is_bounded(size: tuple[int, int]) -> None:
+    drawn = np.zeros(size, bool)
+    drawn[size[0] // 4 : size[0] // 2, size[1] // 8 : size[1] // 2] = True
+    pixels = np.where(drawn[..., None], (200, 120, 130), (127, 127, 127)).astype(np.uint8)  # luma 145 and 127
+    out = run("given_mask_256", pixels, numbers(64))
+    height, width = (min(side, 256) for side in size)
+    assert out.shape == (1, height, width)
+    resized = np.asarray(Image.fromarray(drawn).convert("L").resize((width, height), Image.Resampling.BILINEAR))
+    assert (out[0] != (resized > 127)).mean() < 2e-3
+    assert set(np.unique(out)) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("name", sorted(set(PREPROCESSES) - {"given_mask_256"}))
 def test_output_is_what_the_contract_says(name: str) -> None:
     pixels = picture(50, 70)
     before, given = pixels.copy(), numbers(64)
     steps = preprocess(name, given, among=tuple(PREPROCESSES))
     out = steps(pixels)
     assert out.dtype == np.float32
-    assert out.shape == ((3, 50, 70) if name in WHOLE else (3, steps.size, steps.size))
+    assert out.shape == ((3, 50, 70) if name in WHOLE else NEARLY.get(name, (3, steps.size, steps.size)))
     np.testing.assert_array_equal(pixels, before)
     np.testing.assert_array_equal(out, steps(pixels))
 

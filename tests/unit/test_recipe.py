@@ -282,7 +282,7 @@ def test_a_folder_that_does_not_fit_is_told_before_anything_is_made(tmp_path: Pa
     write_picture(where / "holiday.png", 0)
     assert method.check(context) == [
         f"wanted samples of tiny/plain in {where}, named CASE_ID/seed_N.png, CASE_ID_N.png or CASE_ID.png (seed 0), the "
-        "benchmark's own layout, or a manifest.jsonl; found 1 pictures, of which none is one"
+        "benchmark's own layout, or a manifest.jsonl; found 1 files, of which none is one"
     ]
     write_picture(where / "s0.p0.png", 0)
     write_picture(where / "s0.p0_0.png", 0)

@@ -54,7 +54,7 @@ def test_a_file_of_another_picture_is_not_the_methods(made: World) -> None:
     assert found["s0.p0", 0].state is State.SAMPLE_MISSING
     (told,) = report(found, mend="make it again")
     assert told == (
-        f"1 sample is not as made, first: s0.p0 seed 0, its file shows another picture than was made: {file(made)}; "
+        f"1 sample is not as made, first: s0.p0 seed 0, its file holds something else than was made: {file(made)}; "
         "make it again"
     )
 

@@ -133,6 +133,16 @@ def test_no_subject_is_refused() -> None:
         validate(["dino_i"], subjects=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "reads"),
+    [("recognition", "recognition@official, which reads text"),
+     ("dreamsim_pairwise", "dreamsim_pairwise@ensemble, which reads sets of pictures")],
+)  # fmt: skip
+def test_a_metric_of_no_single_pictures_is_refused(name: str, reads: str) -> None:
+    with pytest.raises(UsageError, match=f"wanted a metric of single pictures, found {reads}; leave it out"):
+        validate([name])
+
+
 def test_describe_tells_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
     code, told, _ = run("describe", "metric", "lpips", "--json", capsys=capsys)
     assert code == 0

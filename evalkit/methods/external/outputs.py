@@ -7,11 +7,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.benchmarks.binding import SUFFIXES
 from evalkit.errors import MediaError
-from evalkit.media import decode_image
+from evalkit.media import SUFFIXES
 from evalkit.methods.base import Job, Made
 from evalkit.methods.external.placeholders import fill
+from evalkit.methods.taken import taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,9 +42,10 @@ class Outputs:
                 yield _decoded(job, path, told)
 
     def unclaimed(self) -> list[Path]:
-        """Pictures in the output folder that are no job's sample."""
+        """Pictures and videos in the output folder that are no job's sample."""
         claimed = {path for pattern in self._patterns for path in self._matches(pattern)}
-        media = (path for path in sorted(self.folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file())
+        suffixes = {*SUFFIXES["image"], *SUFFIXES["video"]}
+        media = (path for path in sorted(self.folder.rglob("*")) if path.suffix.lower() in suffixes and path.is_file())
         return [path for path in media if path not in claimed]
 
     def _why(self, number: int, fresh: Sequence[Path]) -> str:
@@ -78,6 +79,6 @@ def _stamp(path: Path) -> Stamp | None:
 
 def _decoded(job: Job, path: Path, told: str) -> Made:
     try:
-        return Made(job, decode_image(path).pixels)
+        return taken(job, path)
     except MediaError as error:
         return Made(job, None, f"{error}; {told}")

@@ -1,0 +1,71 @@
+"""Columns that are made of other columns: their values, how much of the table they cover, and their signatures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from evalkit.metrics.derived import DerivedMetric
+from evalkit.nouns import State, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from evalkit.engine.columns import Column
+    from evalkit.nouns import Case, Score
+
+    Key = tuple[str, int, str]
+
+
+class Derivation(NamedTuple):
+    """What became of a derived column."""
+
+    value: float | None
+    n_scored: int
+    """Samples that have every component that applies to them."""
+    n_cases: int
+    lacking: tuple[str, ...]
+    """Components that are not in the table or have no value at all."""
+
+
+def with_components(columns: Sequence[Column]) -> list[Column]:
+    """The columns, derived ones with the digest of their components' signatures in their own."""
+    signatures = {column.choice.column: str(column.signature) for column in columns}
+
+    def signed(column: Column) -> Column:
+        if not isinstance(column.metric, DerivedMetric):
+            return column
+        parts = [signatures.get(name, "none") for name in column.metric.components(column.bound).values()]
+        return replace(column, signature=column.signature.with_part("of", digest(parts)[:12]))
+
+    return [signed(column) for column in columns]
+
+
+def derivation(
+    column: Column, columns: Sequence[Column], expected: Sequence[tuple[Case, int]], scores: Mapping[Key, Score]
+) -> Derivation:
+    """The value of a derived column, None where a component is lacking or the value is no number."""
+    import math
+
+    metric = column.metric
+    assert isinstance(metric, DerivedMetric)
+    in_table = {other.choice.column: other for other in columns}
+    values: dict[str, list[float]] = {}
+    whole = dict.fromkeys(((case.case_id, seed) for case, seed in expected), True)
+    for name, wanted in metric.components(column.bound).items():
+        values[name] = []
+        part = in_table.get(wanted)
+        for case, seed in expected if part is not None else ():
+            assert part is not None
+            score = scores.get((case.case_id, seed, str(part.signature)))
+            if score is not None and score.value is not None:
+                values[name].append(score.value / part.bound.card.scale)
+            elif score is None or score.state is not State.NOT_APPLICABLE:
+                whole[case.case_id, seed] = False
+    lacking = tuple(name for name, found in values.items() if not found)
+    if lacking:
+        return Derivation(None, 0, len(expected), lacking)
+    value = column.bound.card.scale * metric.derive(values, column.bound)
+    if not math.isfinite(value):
+        return Derivation(None, 0, len(expected), ())
+    return Derivation(value, sum(whole.values()), len(expected), ())

@@ -1,0 +1,193 @@
+// The board's table: sort, filter, one category, what is behind a number. Without it the table stands as it is.
+"use strict";
+(() => {
+  const { load, state, keep, make, number, share, later } = evalkit;
+  const table = document.getElementById("board");
+  const controls = document.getElementById("controls");
+  const body = document.getElementById("measured");
+  const printed = document.getElementById("printed");
+  const heads = [...table.tHead.rows[0].cells];
+  const rows = [...body.rows];
+  const said = document.getElementById("said");
+  const find = document.getElementById("find"), subjects = document.getElementById("subjects");
+  const category = document.getElementById("category"), reported = document.getElementById("reported");
+  const kinds = [...controls.querySelectorAll("[name=kind]")];
+  const columns = heads.slice(2).map((head) => head.dataset.label);
+  let sorted = { place: -1, down: true };
+  let data = null;
+
+  const text = new Map(rows.map((row) => [row, row.cells[0].textContent.toLowerCase()]));
+  const values = new Map();
+  const read = (cell) => { const found = parseFloat((cell.querySelector("b") || cell).textContent.replace("\u2212", "-")); return Number.isNaN(found) ? null : found; };
+  const remember = () => { for (const row of rows) values.set(row, [...row.cells].slice(1).map(read)); };
+  remember();
+
+  const sort = (place, down) => {
+    sorted = { place, down };
+    const sign = down ? -1 : 1;
+    const by = place === 0
+      ? (a, b) => sign * text.get(b).localeCompare(text.get(a))
+      : (a, b) => {
+          const x = values.get(a)[place - 1], y = values.get(b)[place - 1];
+          if (x === null || y === null) return (x === null) - (y === null);
+          return sign * (x - y);
+        };
+    const order = [...rows].sort(by);
+    body.append(...order);
+    heads.forEach((head, index) => {
+      if (index === place) head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+      const arrow = head.querySelector(".sort span");
+      if (arrow) arrow.textContent = index === place ? (down ? "\u25bc" : "\u25b2") : "";
+    });
+  };
+
+  const filter = () => {
+    const wanted = find.value.trim().toLowerCase();
+    const least = Number(subjects.value) || 0;
+    const shown = new Set(kinds.filter((box) => box.checked).map((box) => box.value));
+    let count = 0;
+    for (const row of rows) {
+      const on = shown.has(row.dataset.kind) && Number(row.dataset.subjects) >= least && text.get(row).includes(wanted);
+      row.hidden = !on;
+      count += on;
+    }
+    if (printed) {
+      printed.classList.toggle("on", reported.checked);
+      for (const row of printed.rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    }
+    said.textContent = count === rows.length ? "" : `${count} of ${rows.length} runs`;
+  };
+
+  const draw = (svg, cell, span) => {
+    const place = (value) => (2 + 60 * Math.min(1, Math.max(0, (value - span[0]) / (span[1] - span[0] || 1)))).toFixed(1);
+    svg.replaceChildren();
+    if (cell.v === null) return;
+    const add = (tag, attributes) => { const made = document.createElementNS("http://www.w3.org/2000/svg", tag); for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value); svg.append(made); };
+    if (cell.l !== null && cell.h !== null) add("path", { d: `M${place(cell.l)} 4H${place(cell.h)}` });
+    add("circle", { cx: place(cell.v), cy: 4, r: 2.4 });
+  };
+
+  const original = new Map(rows.map((row) => [row, [...row.cells].slice(2).map((cell) => [...cell.childNodes].map((node) => node.cloneNode(true)))]));
+  const show = async (name) => {
+    if (!name) {
+      for (const row of rows) [...row.cells].slice(2).forEach((cell, index) => cell.replaceChildren(...original.get(row)[index].map((node) => node.cloneNode(true))));
+      remember();
+      return;
+    }
+    data = await load(`${table.dataset.board}/board`);
+    const bySlug = new Map(data.rows.map((row) => [row.slug, row]));
+    columns.forEach((label, index) => {
+      const cells = data.rows.map((row) => row.by[name] && row.by[name][index]);
+      const held = cells.filter((cell, at) => cell && cell.v !== null && data.rows[at].kind !== "control");
+      const ends = (held.length ? held : cells.filter((cell) => cell && cell.v !== null)).flatMap((cell) => [cell.v, cell.l, cell.h]).filter((value) => value !== null);
+      const low = Math.min(...ends), high = Math.max(...ends), room = 0.04 * (high - low) || 0.5;
+      for (const row of rows) {
+        const cell = (bySlug.get(row.dataset.slug).by[name] || [])[index];
+        const there = row.cells[index + 2];
+        if (!cell) { there.replaceChildren("\u00b7"); continue; }
+        const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+        svg.setAttribute("class", "iv");
+        svg.setAttribute("viewBox", "0 0 64 8");
+        draw(svg, cell, [low - room, high + room]);
+        const foot = make("i");
+        if (cell.d) foot.append(make("abbr", { class: "dom", title: "in-domain: the method was trained on this metric's family" }, "in-domain"), " ");
+        if (cell.n < cell.m) foot.append(make("u", { title: "scored of the category's" }, `${cell.n}/${cell.m}`));
+        if (cell.m === 0) there.replaceChildren(make("b", {}, "\u2013"), svg, make("i", {}, "not asked"));
+        else there.replaceChildren(make("b", {}, number(cell.v, data.columns[index].decimals)), svg, foot);
+      }
+    });
+    remember();
+  };
+
+  const dialog = document.getElementById("detail");
+  const explain = async (cell) => {
+    const row = cell.parentElement, index = cell.cellIndex - 2;
+    if (index < 0 || !row.dataset.slug) return;
+    data = data || await load(`${table.dataset.board}/board`);
+    const told = data.rows.find((one) => one.slug === row.dataset.slug);
+    const column = data.columns[index];
+    const chosen = category && category.value;
+    const found = chosen ? (told.by[chosen] || [])[index] : told.cells[index];
+    document.getElementById("detail-title").textContent = `${told.name}, ${column.label}${chosen ? `, ${chosen}` : ""}`;
+    const list = make("dl");
+    const say = (name, value) => list.append(make("dt", {}, name), make("dd", {}, value));
+    say("Means", column.meaning);
+    if (!found) say("Value", "this run was not asked for it");
+    else {
+      say("Value", `${number(found.v, column.decimals + 1)} (${column.unit}; ${column.direction} is better)`);
+      if (found.l !== null) say("95 % interval", `${number(found.l, column.decimals + 1)} to ${number(found.h, column.decimals + 1)}`);
+      say("Samples with a value", `${found.n} of ${found.m}`);
+      for (const [name, count] of Object.entries(found.s || {})) say(name.replaceAll("_", " "), String(count));
+      if (found.r) say("Ranks it may have", found.r[0] === found.r[1] ? String(found.r[0]) : `${Math.min(...found.r)} to ${Math.max(...found.r)}`);
+      if (found.g) say("Cannot be told from", `runs that share a letter: ${found.g}`);
+      if (found.d) say("In-domain", "the method was trained on this metric's family");
+      if (found.c) say("Above the ceiling", "better than the real images, which no method should be");
+      if (found.x) say("Not compared", found.x);
+    }
+    say("Signature", column.signature.replaceAll("|", " | "));
+    const link = make("a", { href: `cases.html#runs=${encodeURIComponent(told.slug)}&metric=${encodeURIComponent(column.label)}&order=worst` }, "its cases, worst first");
+    say("Pictures", link);
+    document.getElementById("detail-body").replaceChildren(list);
+    dialog.showModal();
+  };
+
+  let here = null;
+  const focus = (cell) => { if (!cell) return; if (here) here.tabIndex = -1; here = cell; here.tabIndex = 0; here.focus(); };
+  const cells = () => rows.flatMap((row) => [...row.cells].slice(2));
+  cells().forEach((cell) => { cell.tabIndex = -1; });
+  if (rows.length && rows[0].cells.length > 2) { here = rows[0].cells[2]; here.tabIndex = 0; }
+  body.addEventListener("click", (event) => { const cell = event.target.closest("td"); if (cell && !event.target.closest("a")) { focus(cell.cellIndex > 1 ? cell : null); explain(cell); } });
+  body.addEventListener("keydown", (event) => {
+    const cell = event.target.closest("td");
+    if (!cell || cell.cellIndex < 2) return;
+    const seen = [...body.rows].filter((row) => !row.hidden), at = seen.indexOf(cell.parentElement);
+    const moves = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
+    if (event.key in moves) {
+      const [down, right] = moves[event.key];
+      const row = seen[at + down];
+      const place = cell.cellIndex + right;
+      if (row && place >= 2 && place < row.cells.length) { event.preventDefault(); focus(row.cells[place]); }
+    } else if (event.key === "Enter" || event.key === " ") { event.preventDefault(); explain(cell); }
+  });
+
+  const remembered = () => ({
+    find: find.value.trim(), category: category ? category.value : "", least: Number(subjects.value) || "",
+    without: kinds.filter((box) => !box.checked).map((box) => box.value).join(","), reported: reported && reported.checked ? "1" : "",
+    sort: sorted.place < 0 ? "" : `${sorted.place === 0 ? "run" : sorted.place === 1 ? "subjects" : columns[sorted.place - 2]}:${sorted.down ? "down" : "up"}`,
+  });
+  const update = later(() => { filter(); keep(remembered()); });
+
+  heads.forEach((head, place) => {
+    const name = place === 0 ? "Run" : place === 1 ? "Subjects" : head.dataset.label;
+    const button = make("button", { type: "button", class: "sort", "aria-label": `Sort by ${name}` }, place < 2 ? name : "sort", " ", make("span", { "aria-hidden": "true" }));
+    button.addEventListener("click", () => { sort(place, sorted.place === place ? !sorted.down : head.dataset.direction !== "lower" && place !== 0); keep(remembered()); });
+    if (place < 2) head.replaceChildren(button); else head.append(make("br"), button);
+  });
+  for (const control of [find, subjects]) control.addEventListener("input", update);
+  for (const control of [...kinds, reported].filter(Boolean)) control.addEventListener("change", update);
+  if (category) category.addEventListener("change", async () => {
+    try { await show(category.value); } catch (error) { said.textContent = error.message; return; }
+    if (sorted.place >= 0) sort(sorted.place, sorted.down);
+    keep(remembered());
+  });
+  share(document.getElementById("share"), said);
+
+  const start = async () => {
+    const told = state();
+    find.value = told.get("find") || "";
+    subjects.value = told.get("least") || "0";
+    const without = (told.get("without") || "").split(",");
+    for (const box of kinds) box.checked = !without.includes(box.value);
+    if (reported) reported.checked = told.get("reported") === "1";
+    if (category && [...category.options].some((option) => option.value === told.get("category"))) { category.value = told.get("category"); await show(category.value); }
+    const [name, way] = (told.get("sort") || "").split(/:(?=[^:]*$)/);
+    const place = name === "run" ? 0 : name === "subjects" ? 1 : columns.indexOf(name) + 2;
+    if (name && place !== 1 + Number(name !== "subjects")) sort(place, way !== "up");
+    filter();
+    controls.hidden = false;
+    document.getElementById("hint").hidden = false;
+  };
+  addEventListener("hashchange", start);
+  start();
+})();
