@@ -95,7 +95,7 @@ def _variants(metric: Metric, report: Report | None, seconds: dict[str, float]) 
 
 def _test(metric: Metric) -> str:
     """The golden test that names the metric most often, or else the unit test that does."""
-    name = re.compile(rf"\b{metric.card.name}\b")
+    name = re.compile(rf"[\"@/]{metric.card.name}[\"@]|metrics[./]{metric.card.name}\b")
     root = Path(__file__).resolve().parents[1] / "tests"
     for folder in ("golden", "unit"):
         counts = {

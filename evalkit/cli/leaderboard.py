@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from evalkit.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from evalkit.leaderboard.site.submission import Check
 
 app = typer.Typer(
     name="leaderboard", help="Runs as a static site: build it, look at it, publish it.", no_args_is_help=True
@@ -65,3 +68,60 @@ def serve(
         except KeyboardInterrupt:
             return 0
     return 0
+
+
+Submission = Annotated[Path, typer.Argument(metavar="SUBMISSION", help="A run folder; its samples are optional.")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="The benchmark's data, where they are not the embedded world's."),
+]
+Again = Annotated[bool, typer.Option("--again/--no-again", help="Score the samples anew where they are there.")]
+
+
+@app.command("verify")
+def verify(submission: Submission, data: Data = None, again: Again = True, as_json: AsJson = False) -> int:
+    """Look at a submission from every side. Exit code 0 when nothing failed, 1 when something did."""
+    from evalkit.leaderboard.site.submission import verify as checked
+
+    checks = checked(submission, data=data, again=again)
+    if as_json:
+        print(json.dumps({"checks": [check.model_dump(mode="json") for check in checks]}))
+    else:
+        _print(checks)
+    return int(any(check.outcome == "fail" for check in checks))
+
+
+@app.command("add")
+def add(
+    submission: Submission,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of the leaderboard's runs.")],
+    data: Data = None,
+    again: Again = True,
+    samples: Annotated[bool, typer.Option("--samples/--no-samples", help="Take the samples along.")] = True,
+) -> int:
+    """Verify a submission and copy it to the leaderboard's runs; nothing is copied when a check failed."""
+    from evalkit.leaderboard.site.submission import add as added
+
+    checks, place = added(submission, to, data=data, again=again, samples=samples)
+    _print(checks)
+    if place is None:
+        print("not added")
+        return 1
+    print(f"added: {place}")
+    return 0
+
+
+@app.command("init")
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")]) -> int:
+    """Write a repository that verifies submissions and publishes the site."""
+    from evalkit.leaderboard.site.repository import init as initialised
+
+    for path in initialised(folder):
+        print(path)
+    return 0
+
+
+def _print(checks: list[Check]) -> None:
+    from evalkit.cli.output import print_table
+
+    print_table(("check", "", ""), [(check.name, check.outcome, check.told) for check in checks], right=())

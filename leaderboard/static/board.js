@@ -182,8 +182,8 @@
     if (reported) reported.checked = told.get("reported") === "1";
     if (category && [...category.options].some((option) => option.value === told.get("category"))) { category.value = told.get("category"); await show(category.value); }
     const [name, way] = (told.get("sort") || "").split(/:(?=[^:]*$)/);
-    const place = name === "run" ? 0 : name === "subjects" ? 1 : columns.indexOf(name) + 2;
-    if (name && place !== 1 + Number(name !== "subjects")) sort(place, way !== "up");
+    const place = ["run", "subjects", ...columns].indexOf(name);
+    if (place >= 0) sort(place, way !== "up");
     filter();
     controls.hidden = false;
     document.getElementById("hint").hidden = false;

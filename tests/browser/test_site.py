@@ -112,18 +112,19 @@ def test_the_table_sorts_both_ways_and_the_address_keeps_it(address: str, watche
 def test_rows_are_found_by_name_kind_and_subjects(address: str, watched: Watched) -> None:
     page = watched.go(f"{address}/{BOARD}/index.html", "#controls")
     page.get_by_label("Find").fill("alp")
-    page.wait_for_function("document.querySelectorAll('#measured tr:not([hidden])').length === 1")
+    page.wait_for_function("() => document.querySelectorAll('#measured tr:not([hidden])').length === 1")
     assert names(page) == ["alpha"]
     page.get_by_label("Find").fill("")
+    page.wait_for_function("() => document.querySelectorAll('#measured tr:not([hidden])').length === 4")
     page.get_by_label("folders").uncheck()
-    page.wait_for_function("document.querySelectorAll('#measured tr:not([hidden])').length === 1")
+    page.wait_for_function("() => document.querySelectorAll('#measured tr:not([hidden])').length === 1")
     assert names(page) == ["noise"]
     page.get_by_label("folders").check()
     page.get_by_label("At least").fill("25")
-    page.wait_for_function("document.querySelectorAll('#measured tr:not([hidden])').length === 0")
+    page.wait_for_function("() => document.querySelectorAll('#measured tr:not([hidden])').length === 0")
     assert "least=25" in page.url
     page.get_by_label("At least").fill("24")
-    page.wait_for_function("document.querySelectorAll('#measured tr:not([hidden])').length === 4")
+    page.wait_for_function("() => document.querySelectorAll('#measured tr:not([hidden])').length === 4")
 
 
 def test_a_category_shows_its_own_numbers_and_all_brings_back_the_first(address: str, watched: Watched) -> None:
@@ -170,9 +171,9 @@ def test_the_plot_follows_its_axes(address: str, watched: Watched) -> None:
     page = watched.go(f"{address}/{BOARD}/tradeoffs.html", "#plot svg")
     assert page.locator("#points tbody tr").count() == 4
     page.get_by_label("Across").select_option("lpips")
-    page.wait_for_function("document.querySelector('#points thead').innerText.includes('lpips')")
+    page.wait_for_function("() => document.querySelector('#points thead').innerText.includes('lpips')")
     page.get_by_label("controls").uncheck()
-    page.wait_for_function("document.querySelectorAll('#points tbody tr').length === 3")
+    page.wait_for_function("() => document.querySelectorAll('#points tbody tr').length === 3")
     assert "x=lpips" in page.url
     assert page.locator("[data-title*='cloud' i], [data-title*='Chart Studio' i]").count() == 0
 
@@ -181,15 +182,17 @@ def test_cases_stand_side_by_side_in_the_order_asked_for(address: str, watched: 
     page = watched.go(f"{address}/{BOARD}/cases.html", ".case")
     assert page.locator(".case").first.locator("figure:not(.reference)").count() == 2
     page.get_by_label("beta").check()
-    page.wait_for_function("document.querySelector('.case').querySelectorAll('figure:not(.reference)').length === 3")
+    page.wait_for_function(
+        "() => document.querySelector('.case').querySelectorAll('figure:not(.reference)').length === 3"
+    )
     page.get_by_label("Order").select_option("worst")
-    page.wait_for_function("location.hash.includes('order=worst')")
+    page.wait_for_function("() => location.hash.includes('order=worst')")
     shown = page.locator(".case").first.locator("dd.on").first.inner_text()
     page.get_by_label("Order").select_option("best")
     page.wait_for_function("text => document.querySelector('.case dd.on').innerText !== text", arg=shown)
     assert float(page.locator(".case dd.on").first.inner_text()) > float(shown)
     page.get_by_label("Find").fill("s03")
-    page.wait_for_function("document.querySelectorAll('.case').length === 3")
+    page.wait_for_function("() => document.querySelectorAll('.case').length === 3")
     assert page.locator(".case img").first.evaluate("image => image.complete && image.naturalWidth > 0")
 
 
