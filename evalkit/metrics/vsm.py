@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from evalkit.metrics.patches import Array, Mask
 
 
+CHUNK_FLOATS = 2**26
+
+
 class Vsm(NamedTuple):
     """VSM of a batch."""
 
@@ -65,56 +68,44 @@ def vsm(
     if len(grids) != 1 or masks != grids or sem_gen.shape != sem_ref.shape or vis_gen.shape != vis_ref.shape:
         shapes = [list(t.shape) for t in (sem_gen, sem_ref, vis_gen, vis_ref, mask_gen, mask_ref)]
         raise UsageError(f"wanted features [B, C, H, W] and masks [B, H, W] of one size, found {shapes}")
-    maps = zip(sem_gen, sem_ref, vis_gen, vis_ref, mask_gen, mask_ref, strict=True)
-    told = [_matched(pair, semantic_threshold, visual_threshold, one_to_one) for pair in maps]
-    if not told:
+    cells = mask_gen.shape[1] * mask_gen.shape[2]
+    rows = max(1, CHUNK_FLOATS // cells**2)
+    score, survivors = [], []
+    for i in range(0, len(mask_gen), rows):
+        part = slice(i, i + rows)
+        source, target = mask_gen[part].flatten(1).bool(), mask_ref[part].flatten(1).bool()
+        semantic = _similarity(sem_gen[part], sem_ref[part], target)
+        best, match = semantic.max(-1)
+        kept = source & (best > semantic_threshold)
+        if one_to_one:
+            kept = _first_best(best, match, kept)
+        alike = kept & (_similarity(vis_gen[part], vis_ref[part], target).amax(-1) > visual_threshold)
+        survivors.append(kept.sum(-1))
+        score.append(alike.sum(-1) / kept.sum(-1))
+    if not score:
         return Vsm(sem_gen.new_zeros(0), mask_gen.new_zeros(0, dtype=torch.int64))
-    alike, kept = torch.stack([one for one, _ in told]), torch.stack([count for _, count in told])
-    return Vsm(alike / kept, kept)
+    return Vsm(torch.cat(score), torch.cat(survivors))
 
 
-def _matched(
-    pair: tuple[Tensor, ...], semantic_threshold: float, visual_threshold: float, one_to_one: bool
-) -> tuple[Tensor, Tensor]:
-    """How many of one pair's matches look alike, and how many there are; features [C, H, W], masks [H, W]."""
-    sem_gen, sem_ref, vis_gen, vis_ref = (features.permute(1, 2, 0).flatten(0, 1) for features in pair[:4])
-    source, target = (mask.flatten().bool() for mask in pair[4:])
-    best, match = _best(sem_gen, sem_ref, source, target)
-    kept = best > semantic_threshold
-    if one_to_one:
-        kept = _first_best(best, match, kept, places=len(target))
-    looks, _ = _best(vis_gen, vis_ref, source, target)
-    return (kept & (looks > visual_threshold)).sum(), kept.sum()
-
-
-def _best(gen: Tensor, ref: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each source cell the highest cosine with a target cell, and that cell's place; features [N, C], masks [N].
-
-    A cell outside the target's mask keeps its place with similarity 0.
-    """
-    import torch
+def _similarity(gen: Tensor, ref: Tensor, target: Tensor) -> Tensor:
+    """Cosine of every pair of cells [B, N, N]; a cell outside the target's mask keeps its place with similarity 0."""
     from torch.nn.functional import normalize
 
-    places, outside = target.nonzero()[:, 0], (~target).nonzero()[:1, 0]
-    ours, theirs = (normalize(features[chosen].float(), dim=-1) for features, chosen in ((gen, source), (ref, target)))
-    cosines = ours @ theirs.T
-    if len(outside):
-        cosines = torch.cat([cosines, cosines.new_zeros(len(cosines), 1)], 1)
-    best, match = cosines.max(-1)
-    return best, torch.cat([places, outside])[match]
+    a, b = (normalize(t.float(), dim=1).flatten(2) for t in (gen, ref))
+    return a.transpose(1, 2) @ (b * target[:, None])
 
 
-def _first_best(best: Tensor, match: Tensor, kept: Tensor, *, places: int) -> Tensor:
+def _first_best(best: Tensor, match: Tensor, kept: Tensor) -> Tensor:
     """Of the kept cells that share a match, the one of the highest similarity, the first of equals."""
     import torch
 
     strength = best.masked_fill(~kept, -torch.inf)
-    top = best.new_full((places,), -torch.inf).scatter_reduce(0, match, strength, "amax")
-    candidate = kept & (strength == top[match])
-    order = torch.arange(len(best), device=best.device)
-    place = order.masked_fill(~candidate, len(best))
-    first = match.new_full((places,), len(best)).scatter_reduce(0, match, place, "amin")
-    return candidate & (order == first[match])
+    top = torch.full_like(best, -torch.inf).scatter_reduce(-1, match, strength, "amax")
+    candidate = kept & (strength == top.gather(-1, match))
+    order = torch.arange(best.shape[-1], device=best.device).expand_as(match)
+    place = order.masked_fill(~candidate, best.shape[-1])
+    first = torch.full_like(match, best.shape[-1]).scatter_reduce(-1, match, place, "amin")
+    return candidate & (place == first.gather(-1, match))
 
 
 class VisualSemanticMatching(PatchMeasure):

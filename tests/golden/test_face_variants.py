@@ -365,7 +365,8 @@ REFERENCES: dict[str, Callable[[Path, str, tuple[str, ...]], float]] = {
 
 def test_each_variant_has_a_reference() -> None:
     card = FACESIM.card
-    assert set(REFERENCES) == {variant for variant in card.variants if "image" in card.reads(variant)}
+    ours = {name for name, variant in card.variants.items() if variant.extractor.family == "facenet"}
+    assert set(REFERENCES) == {name for name in ours if "image" in card.reads(name)}
 
 
 @pytest.mark.parametrize("variant", REFERENCES)
