@@ -80,8 +80,7 @@ class Laid:
         if not 0 < level < 1:
             raise UsageError(f"wanted a level between 0 and 1, found {level!r}; 0.95 is the default")
         check_draws(n_resamples, seed)
-        by_unit = self.counts.reshape(*self.counts.shape[:2], -1).sum(2)
-        held = np.flatnonzero(by_unit.sum(1) > 0)
+        held = np.flatnonzero(self.counts.sum(tuple(range(1, self.counts.ndim))) > 0)
         if not len(held):
             return Means({}, np.zeros((0, 0)))
         sums, counts = self.sums[held], self.counts[held]

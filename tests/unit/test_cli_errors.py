@@ -121,7 +121,8 @@ def test_every_mistake_is_told_at_once(capsys: Capture, tmp_path: Path) -> None:
         "  - wanted a method, found 'nois', which is none; did you mean 'noise'?",
         "  - wanted a profile, found 'sandbx', which is none; did you mean 'sandbox'?",
         f"  - wanted a data folder for --data, found nothing at '{tmp_path / 'no'}'; {WHERE}",
-        "  - wanted a benchmark, found 'dreambench_p', which is none; did you mean 'dreambench_pp' or 'dreambench'?",
+        "  - wanted a benchmark, found 'dreambench_p', which is none; did you mean 'dreambench_pp' or 'dreambench' or "
+        "'dream_vbench'?",
     ]
 
 

@@ -53,11 +53,12 @@ def test_a_family_without_an_embedded_model_keeps_its_own() -> None:
 
 
 UNEMBEDDED = {
-    "aesthetic", "clip_t5", "facenet", "given_mask", "gme", "hps",
-    "image_reward", "insightface", "judge", "q_align", "qwen_vqa",
+    "aesthetic", "clip_t5", "derived", "facenet", "farneback", "given_mask", "gme", "hps",
+    "image_reward", "insightface", "judge", "q_align", "qwen_vqa", "words",
 }  # fmt: skip
 """Families that the sandbox has no model of: its pictures show no people, nobody was asked which of them they prefer, a
-judge is the user's to name, and so are masks; models of many thousand millions of weights have no small likeness."""
+judge is the user's to name, and so are masks; models of many thousand millions of weights have no small likeness.
+What has no weights (`derived`, `farneback`, `words`) is itself."""
 
 
 def test_every_first_party_metric_has_an_embedded_model_or_is_known_to_have_none() -> None:

@@ -115,7 +115,7 @@ def slug(text: str) -> str:
     """
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     kept = re.sub(r"[^a-z0-9_]+", "-", plain)[:SLUG_LENGTH].strip("-")
-    return kept if kept == text else f"{kept}-{digest(text)[:6]}".lstrip("-")
+    return kept if kept and kept == text else f"{kept}-{digest(text)[:6]}".lstrip("-")
 
 
 def _names(runs: Sequence[ScoredRun]) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from evalkit.files import atomic_write_bytes
+from evalkit.nouns import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +37,7 @@ class Media:
 
         `content` names what it shows: the hash of its pixels.
         """
-        name = f"{content[:24]}.webp"
+        name = f"{_safe(content)}.webp"
         return self._once("small", name, path, lambda: self._kept(path, "small", name, _encoded))
 
     def original(self, path: Path, content: str) -> str | None:
@@ -44,13 +46,13 @@ class Media:
         Of a clip it is always a copy that browsers play, for lossless ones they often do not.
         """
         if path.suffix.lower() in CLIPS:
-            name = f"{content[:24]}.mp4"
+            name = f"{_safe(content)}.mp4"
             return self._once("clip", name, path, lambda: self._kept(path, "clip", name, _playable))
         if self._originals == "none":
             return None
         if self._originals == "link":
             return quote(os.path.relpath(path.resolve(), self._at.resolve()).replace(os.sep, "/"))
-        name = f"{content[:24]}{path.suffix.lower()}"
+        name = f"{_safe(content)}{path.suffix.lower()}"
         return self._once("full", name, path, lambda: self._copied(path, name))
 
     def _once(self, kind: str, name: str, path: Path, make: Callable[[], str]) -> str | None:
@@ -79,6 +81,11 @@ class Media:
         if not to.exists():
             _link_or_copy(source, to)
         return f"media/{kind}/{name[:2]}/{name}"
+
+
+def _safe(content: str) -> str:
+    """A file name for a content's hash; what a submission gives for one may be anything."""
+    return content[:24] if re.fullmatch(r"[0-9a-f]{64}", content) else digest(content)[:24]
 
 
 def _link_or_copy(source: Path, to: Path) -> None:
