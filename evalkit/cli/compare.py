@@ -25,6 +25,13 @@ def compare(
     by: Annotated[
         Literal["category"] | None, typer.Option("--by", help="One claim for each category of the benchmark.")
     ] = None,
+    missing: Annotated[
+        Literal["complete", "worst", "refuse"],
+        typer.Option(
+            help="Cases without a value: rest on the others and say what the missing could change; claim only what holds "
+            "wherever they lie; or compare no metric that lacks any."
+        ),
+    ] = "complete",
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Each run against each, not only the first.")] = False,
     resamples: Annotated[
         int, typer.Option(min=99, max=999_999, help="Resamples of the bootstrap and the test.")
@@ -37,7 +44,13 @@ def compare(
     from evalkit.engine.compare import compare_runs
 
     found = compare_runs(
-        runs, family=family, by_category=by is not None, all_pairs=all_pairs, n_resamples=resamples, seed=seed
+        runs,
+        family=family,
+        by_category=by is not None,
+        all_pairs=all_pairs,
+        missing=missing,
+        n_resamples=resamples,
+        seed=seed,
     )
     if as_json:
         print(json.dumps(found.to_dict(), allow_nan=False))

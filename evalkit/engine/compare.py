@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FamilyName = Literal["headline", "exploratory"]
+Missing = Literal["complete", "worst", "refuse"]
+"""What a claim makes of cases where either run has no value: `complete` rests on the others and says how far the missing
+could move it, `worst` claims only what holds wherever the missing values lie, `refuse` compares no metric that lacks any.
+"""
 ADJUSTED: dict[FamilyName, Literal["holm", "bh"]] = {"headline": "holm", "exploratory": "bh"}
 """Headline claims keep the chance of a single false one; an exploratory grid the share of false ones among those shown."""
 ALPHA = 0.05
@@ -39,13 +43,24 @@ class Claim(Noun):
     """p over all claims by the family's own method; what the sentence goes by."""
     max_t: float
     """p over all claims by max-t, which loses less where metrics are strongly correlated."""
+    missing: Missing = "complete"
 
     @property
     def better(self) -> str | None:
         """The run that is shown to be better, None where neither is."""
-        if self.adjusted >= ALPHA:
+        if self.adjusted >= ALPHA or (self.missing == "worst" and not self.holds_at_worst):
             return None
         return self.a if (self.comparison.difference > 0) == (self.direction == "higher") else self.b
+
+    @property
+    def holds_at_worst(self) -> bool:
+        """Whether the difference keeps its sign wherever the missing values lie; False where no bound is known."""
+        c = self.comparison
+        if not c.n_missing:
+            return True
+        if c.worst_low is None or c.worst_high is None:
+            return False
+        return c.worst_low > 0 if c.difference > 0 else c.worst_high < 0
 
     @property
     def win_rate(self) -> float:
@@ -101,6 +116,7 @@ def compare_runs(
     family: FamilyName = "headline",
     by_category: bool = False,
     all_pairs: bool = False,
+    missing: Missing = "complete",
     n_resamples: int = 9999,
     seed: int = 0,
 ) -> Compared:
@@ -133,7 +149,12 @@ def compare_runs(
                 refused.append(NotCompared(metric=metric, a=one.name, b=other.name, category=None, why=why))
                 continue
             for category in categories(other, metric) if by_category else [None]:
-                pairs[_Key(metric, a, b, category)] = (frame(a, metric, category), frame(b, metric, category))
+                two = frame(a, metric, category), frame(b, metric, category)
+                if missing == "refuse" and (lacking := sum(int(side.value.isna().sum()) for side in two)):
+                    told = f"wanted a value for every case, found {lacking} without; --missing complete compares the others"
+                    refused.append(NotCompared(metric=metric, a=one.name, b=other.name, category=category, why=told))
+                    continue
+                pairs[_Key(metric, a, b, category)] = two
     first = scored[0]
     # a category is one stratum, and each category a family member of its own
     design = first.design.model_copy(update={"strata": False}) if by_category else first.design
@@ -145,7 +166,7 @@ def compare_runs(
     ]
     adjusted = found.adjusted(ADJUSTED[family]) if found.comparisons else {}
     claims = [
-        _claim(scored, key, comparison, adjusted[key], found.step_down[key])
+        _claim(scored, key, comparison, adjusted[key], found.step_down[key]).model_copy(update={"missing": missing})
         for key, comparison in found.comparisons.items()
     ]
     return Compared(
@@ -235,6 +256,10 @@ def sentence(claim: Claim) -> str:
     else:
         worse = claim.b if claim.better == claim.a else claim.a
         told = f"{claim.metric}{where}: {claim.better} is better than {worse}"
+    if c.n_missing and c.worst_low is not None and c.worst_high is not None:
+        rests += f"; {c.n_missing} missing, which could make it {c.worst_low:+.{digits}f} to {c.worst_high:+.{digits}f}"
+    elif c.n_missing:
+        rests += f"; {c.n_missing} missing, without a bound on what they could be"
     text = f"{told} ({claim.a} - {claim.b} {c.difference:+.{digits}f}, 95 % interval {span}; {rests})"
     trained = [name for name in claim.in_domain if name in (claim.a, claim.b)]
     return text + (f"; {' and '.join(trained)} trained on this metric" if trained else "")

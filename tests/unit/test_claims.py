@@ -131,6 +131,23 @@ class TestCompare:
         assert c.worst_low is not None
         assert c.worst_low < c.difference < (c.worst_high or 0)
 
+    def test_what_is_missing_is_said_doubted_or_refused_as_asked(self, base: Path, tmp_path: Path) -> None:
+        states = {("clip_t", subject, 0): State.NO_FACE for subject in range(12)}
+        told = {"clip_t": values(1, seed=8), "dino_i": values(1, seed=9)}
+        gaps = write_run(tmp_path / "g", told, method="gaps", states=states)
+        complete, worst = (
+            {c.metric: c for c in quick([base, gaps], missing=policy).claims} for policy in ("complete", "worst")
+        )
+        assert complete["clip_t"].better == "gaps"
+        assert "12 missing, which could make it" in sentence(complete["clip_t"])
+        assert complete["clip_t"].comparison == worst["clip_t"].comparison
+        assert worst["clip_t"].better is None  # half of the subjects could be anywhere from -100 to 100
+        assert worst["dino_i"].better == complete["dino_i"].better == "gaps"
+        refused = quick([base, gaps], missing="refuse")
+        assert [c.metric for c in refused.claims] == ["dino_i"]
+        why = {no.metric: no.why for no in refused.not_compared}
+        assert why["clip_t"].startswith("wanted a value for every case, found 12 without; --missing complete")
+
     def test_one_run_is_no_comparison(self, base: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="wanted two runs or more, found one"):
             compare_runs([base])
