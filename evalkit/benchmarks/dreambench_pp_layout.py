@@ -144,7 +144,7 @@ def _read_caption(path: Path, name: str, prompts: int) -> list[str]:
 
 
 def cases_of(subject: Subject, kinds: tuple[str, ...]) -> Iterator[Case]:
-    """A subject's cases, one a prompt; its picture is reference and target.
+    """A subject's cases, one a prompt; its picture is reference and target. The tag `masked` says that it has a mask.
 
     `case_id` is the collection id and `.p0` to `.p8`; characters that no file name should hold become `-` in it.
     """
@@ -156,6 +156,10 @@ def cases_of(subject: Subject, kinds: tuple[str, ...]) -> Iterator[Case]:
             references=(subject.reference,),
             targets=(subject.reference,),
             category=subject.category,
-            tags=(kind, "style_subject") if subject.category == STYLE else (kind,),
+            tags=(
+                kind,
+                *(["style_subject"] if subject.category == STYLE else []),
+                *(["masked"] if subject.reference.mask is not None else []),
+            ),
             prompt_index=index,
         )
