@@ -1,9 +1,10 @@
 """Building a leaderboard of fifty methods on DreamBench++'s size, rebuilding it with one more, and comparing ten runs.
 
-python perf/leaderboard.py [--methods 50] [--pictures]
+python perf/leaderboard.py [--methods 50] [--pictures] [--browser]
 
 Runs have made-up numbers. `--pictures` draws one 512 px picture a sample first, shared by all methods, so that small copies are
-made once and kept. Seconds are of one process on a machine that should do nothing else; ratios are to reading alone.
+made once and kept. `--browser` sorts a board of 200 runs and 20 metrics in a Chromium instead. Seconds are
+of one process on a machine that should do nothing else; ratios are to reading alone.
 """
 
 from __future__ import annotations
@@ -32,12 +33,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--methods", type=int, default=50)
     parser.add_argument("--pictures", action="store_true")
+    parser.add_argument("--browser", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         os.environ["EVALKIT_CACHE"] = str(root / "cache")
         from made_runs import PROMPTS, SUBJECTS, made_runs  # type: ignore[import-not-found]  # beside this script
 
+        if arguments.browser:
+            _browse(root)
+            return
         pictures = _drawn(root / "pictures", SUBJECTS, PROMPTS) if arguments.pictures else None
         paths = made_runs(root / "runs", arguments.methods + 1, METRICS, pictures=pictures)
         _measure(root, paths)
@@ -56,6 +61,42 @@ def _measure(root: Path, paths: list[Path]) -> None:
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     largest = max(path.stat().st_size for path in (root / "site").rglob("*.html"))
     print(f"largest page {largest / 2**20:.2f} MiB")
+
+
+def _browse(root: Path) -> None:
+    """Milliseconds from a click to the next frame, the slowest of ten."""
+    import shutil
+
+    from made_runs import made_runs
+    from playwright.sync_api import sync_playwright
+
+    from evalkit.leaderboard.site.build import build
+    from evalkit.registry import METRICS as KNOWN
+    from evalkit.registry import load
+
+    named = [f"{name}@{variant}" for name in METRICS for variant in load(KNOWN, name).card.variants][:20]
+    site = build(made_runs(root / "runs", 200, named, subjects=8, prompts=1), root / "site", resamples=199).path
+    board = next((site / "boards").iterdir()) / "index.html"
+    print(f"board of 200 runs and {len(named)} metrics: {board.stat().st_size / 2**20:.2f} MiB")
+    clicked = """
+        async selector => {
+          const times = [];
+          for (let turn = 0; turn < 10; turn += 1) {
+            const started = performance.now();
+            const target = document.querySelectorAll(selector)[turn % 5 + 2];
+            target.click();
+            await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+            times.push(performance.now() - started);
+          }
+          return Math.max(...times);
+        }"""
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(board.as_uri())
+        page.wait_for_selector("#controls", state="visible")
+        print(f"sorting: {page.evaluate(clicked, '.sort'):.0f} ms")
+        browser.close()
 
 
 def _timed(what: str, work: Callable[[], object]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,13 @@ class _Quiet(SimpleHTTPRequestHandler):
         super().end_headers()
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that leaves before a file is whole is no error."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def server(site: Path, port: int) -> ThreadingHTTPServer:
     """A server of the files in `site`, bound and not yet serving.
 
@@ -36,6 +44,6 @@ def server(site: Path, port: int) -> ThreadingHTTPServer:
             f"wanted the folder of a site, found no index.html in {str(site)!r}; `evalkit leaderboard build` makes one"
         )
     try:
-        return ThreadingHTTPServer((HOST, port), partial(_Quiet, directory=str(site)))
+        return _Server((HOST, port), partial(_Quiet, directory=str(site)))
     except OSError as error:
         raise UsageError(f"cannot serve on port {port}: {error.strerror}; give another --port, or 0 for any") from error
