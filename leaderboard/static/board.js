@@ -14,7 +14,8 @@
   const kinds = [...controls.querySelectorAll("[name=kind]")];
   const columns = heads.slice(2).map((head) => head.dataset.label);
   let sorted = { place: -1, down: true };
-  let data = null;
+  let data = null, adding = 0;
+  const AT_ONCE = 30;
 
   const text = new Map(rows.map((row) => [row, row.cells[0].textContent.toLowerCase()]));
   const values = new Map();
@@ -32,8 +33,12 @@
           if (x === null || y === null) return (x === null) - (y === null);
           return sign * (x - y);
         };
-    const order = [...rows].sort(by);
-    body.append(...order);
+    // The rows that fit the screen at once, the others after: laying out two hundred takes longer than a reader waits.
+    const rest = [...rows].sort(by);
+    const more = () => { if (rest.length) { body.append(...rest.splice(0, AT_ONCE)); adding = setTimeout(more); } };
+    clearTimeout(adding);
+    body.replaceChildren(...rest.splice(0, AT_ONCE));
+    adding = setTimeout(more);
     heads.forEach((head, index) => {
       if (index === place) head.setAttribute("aria-sort", down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
