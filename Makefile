@@ -21,7 +21,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup
-	@for method in noise wrong_subject copy_reference real_images flux_kontext; do \
+	@for method in noise wrong_subject copy_reference real_images flux_kontext divrl; do \
 	  $(BIN)/evalkit run --method $$method --bench $(BENCH) --profile sandbox --limit $(LIMIT) --out runs/demo/$$method || exit $$?; echo; \
 	done
 	@$(BIN)/evalkit leaderboard build runs/demo/* --title "evalkit on its embedded world" --out site

@@ -63,6 +63,17 @@ def test_controls_lie_in_their_order_on_the_embedded_world(evalkit: Callable[...
             assert fmean(gaps) > stdev(gaps) / len(gaps) ** 0.5, (column, lower, upper)
 
 
+def test_divrl_generates_untrained_here_and_is_marked_where_it_was_trained(
+    evalkit: Callable[..., Any], tmp_path: Path
+) -> None:
+    code, told = evalkit(
+        "run", "--method", "divrl", "--bench", "dreambench_pp", "--profile", "sandbox", "--limit", 2, "--out", tmp_path / "r"
+    )  # fmt: skip
+    assert code == 0
+    assert told["in_domain"] == ["vsm", "mtg_nssm"]
+    assert {cell["n_cases"] for cell in told["scores"].values()} <= {1, 2}
+
+
 def test_json_has_the_documented_form(evalkit: Callable[..., Any], tmp_path: Path) -> None:
     code, told = evalkit(
         "run",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from evalkit.errors import DataError, MethodError, ProblemsError, UsageError, We
 from evalkit.methods.base import Context, TrainOrder
 from evalkit.methods.divrl.data import read_lessons, training_folder, write_lesson
 from evalkit.methods.divrl.memory import need_memory, training_gib
-from evalkit.methods.divrl.method import DIVRL
+from evalkit.methods.divrl.method import DIVRL, SHIPPED
 from evalkit.methods.divrl.policy import Item, KontextPolicy, with_adapter
 from evalkit.methods.divrl.preset import preset, presets
 from evalkit.methods.divrl.reward import gated
@@ -172,6 +173,24 @@ def test_presets_say_what_their_sources_say() -> None:
         assert (told.threshold, told.weight) == (0.5, 5.0)
         assert (told.trainer.learning_rate, told.trainer.clip, told.trainer.advantage_clip) == (3e-4, 1e-4, 5.0)
     assert set(presets()) == {"paper", "official_code", "sandbox"}
+
+
+def test_the_shipped_adapter_fits_the_small_model_and_is_small() -> None:
+    from safetensors.torch import load_file
+
+    from evalkit.sandbox.kontext.assemble import load as small_kontext
+
+    state = load_file(SHIPPED / "adapter_model.safetensors")
+    assert {tensor.dtype for tensor in state.values()} == {torch.float16}
+    assert all(tensor.isfinite().all() for tensor in state.values())
+    assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 2**20
+    told = json.loads((SHIPPED / "adapter_config.json").read_text(encoding="utf-8"))
+    base = preset("sandbox").base
+    assert (told["r"], told["lora_alpha"], told["base_model_name_or_path"]) == (base.rank, base.alpha, None)
+    plain, changed = small_kontext().transformer, with_adapter(small_kontext(), SHIPPED).transformer
+    theirs = dict(changed.named_parameters())
+    moved = {name for name, own in plain.named_parameters() if not torch.equal(own, theirs.get(name, own))}
+    assert len(moved) == len(state) / 2  # each adapted layer has two factors
 
 
 def test_an_ablation_has_one_stage_as_long_as_all() -> None:
