@@ -22,9 +22,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 demo: setup
 	@for method in noise wrong_subject copy_reference real_images flux_kontext divrl; do \
-	  $(BIN)/evalkit run --method $$method --bench $(BENCH) --profile sandbox --limit $(LIMIT) --out runs/demo/$$method || exit $$?; echo; \
+	  $(BIN)/evalkit run --method $$method --bench $(BENCH) --profile sandbox --limit $(LIMIT) --out runs/$(BENCH)/demo/$$method || exit $$?; echo; \
 	done
-	@$(BIN)/evalkit leaderboard build runs/demo/* --title "evalkit on its embedded world" --out site
+	@$(BIN)/evalkit leaderboard build runs/$(BENCH)/demo/* --title "evalkit on its embedded world" --out site
 
 test: setup
 	$(BIN)/python -m pytest -q

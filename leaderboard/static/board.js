@@ -186,6 +186,7 @@
     for (const box of kinds) box.checked = !without.includes(box.value);
     if (reported) reported.checked = told.get("reported") === "1";
     if (category && [...category.options].some((option) => option.value === told.get("category"))) { category.value = told.get("category"); await show(category.value); }
+    else if (category && category.value) { category.value = ""; await show(""); }
     const [name, way] = (told.get("sort") || "").split(/:(?=[^:]*$)/);
     const place = ["run", "subjects", ...columns].indexOf(name);
     if (place >= 0) sort(place, way !== "up");

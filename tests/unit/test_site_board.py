@@ -87,6 +87,16 @@ def test_a_run_on_other_cases_is_marked_and_not_ranked(tmp_path: Path, three: li
     assert row.cells["clip_t"].highest is None
 
 
+def test_another_prompt_under_the_same_name_is_another_case(tmp_path: Path, three: list[Path]) -> None:
+    worded = write_run(tmp_path / "w", {"clip_t": values(30.0, seed=5)}, method="worded", prompt="a cat")
+    row = next(row for row in board([*three, worded]).board.rows if row.name == "worded")
+    assert (
+        row.other_cases
+        == f"{SUBJECTS * PROMPTS} cases x 1 seeds, 0 of them among the {SUBJECTS * PROMPTS} of the others"
+    )
+    assert row.cells["clip_t"].highest is None
+
+
 def test_controls_stand_last_without_ranks_and_the_ceiling_marks_what_is_surely_above(tmp_path: Path) -> None:
     runs = [
         write_run(tmp_path / name, {"clip_t": values(mean, seed=k, spread=0.1)}, method=name)

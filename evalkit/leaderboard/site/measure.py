@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from evalkit.benchmarks.spec import BenchmarkSpec
     from evalkit.leaderboard.site.collect import BoardKey, Entry
     from evalkit.metrics.card import MetricCard
+    from evalkit.runs.cases import RunCase
 
 CEILING, LEVEL = "real_images", 0.95
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
@@ -66,19 +67,19 @@ def measure(key: BoardKey, entries: Sequence[Entry], *, resamples: int, seed: in
             columns[place] = column.model_copy(update={"unranked": told})
     categories = tuple(dict.fromkeys(case.category for e in entries for case in e.scored.cases.values()))
     categories = categories if len(categories) > 1 else ()
-    rows = [_row(e, odd.get(e.slug), columns, found[e.slug], ranks, _ceilings(entries, columns)) for e in entries]
+    ceilings = _ceilings([e for e in entries if e.slug not in odd], columns)
+    rows = [_row(e, odd.get(e.slug), columns, found[e.slug], ranks, ceilings) for e in entries]
     rows = [
         row.model_copy(update={"by_category": _by_category(e, columns, categories, laid[e.slug], resamples, seed)})
         for row, e in zip(rows, entries, strict=True)
     ]
-    order = {row.slug: place for place, row in enumerate(sorted(rows, key=lambda row: _order(row, columns)))}
     board = Board(
         slug=key.slug, benchmark=key.benchmark, protocol=key.protocol,
         profile="sandbox" if key.profile == "sandbox" else "paper", world=key.world, title=spec.title,
         protocol_title=spec.protocol(key.protocol).title, source=spec.protocol(key.protocol).source,
         medium=spec.medium, design=entries[0].scored.design.name, unit=spec.design.unit, note=spec.design.note,
         categories=categories, cases=max(len(e.scored.cases) for e in entries if e.slug not in odd),
-        resamples=resamples, columns=tuple(columns), rows=tuple(sorted(rows, key=lambda row: order[row.slug])),
+        resamples=resamples, columns=tuple(columns), rows=tuple(sorted(rows, key=lambda row: _order(row, columns))),
     )  # fmt: skip
     return Measured(board, found, ranks)
 
@@ -90,7 +91,7 @@ def frame_of(entry: Entry, label: str) -> pd.DataFrame:
 
 def _other_cases(entries: Sequence[Entry]) -> dict[str, str]:
     """Runs whose cases and seeds are not those of most, with how they differ."""
-    keys = {e.slug: (frozenset(e.scored.cases), e.scored.seeds) for e in entries}
+    keys = {e.slug: (frozenset(map(_identity, e.scored.run.requested)), e.scored.seeds) for e in entries}
     most = Counter(keys.values()).most_common(1)[0][0]
     told = {}
     for name, (cases, seeds) in keys.items():
@@ -100,6 +101,11 @@ def _other_cases(entries: Sequence[Entry]) -> dict[str, str]:
                 f"{len(cases)} cases x {len(seeds)} seeds, {shared} of them among the {len(most[0])} of the others"
             )
     return told
+
+
+def _identity(case: RunCase) -> tuple[object, ...]:
+    """A case with its prompt and the pixels of its pictures, as `evalkit compare` wants them the same."""
+    return case.case_id, case.sha256, tuple(sorted(case.pixels.items()))
 
 
 def _columns(entries: Sequence[Entry]) -> list[Column]:
@@ -196,7 +202,8 @@ def _row(
             continue
         interval = own.means.get(column.label)
         differs = difference(entry, column)
-        ceiling = ceilings.get(column.label) if differs is None and kind_of(entry) != "control" else None
+        rival = differs is None and odd is None and kind_of(entry) != "control"
+        ceiling = ceilings.get(column.label) if rival else None
         above = (
             ceiling is not None
             and interval is not None
