@@ -32,7 +32,9 @@ class MetricSummary(Noun):
     """How many were not `scored`, by state."""
 
 
-class _Row(NamedTuple):
+class SummaryRow(NamedTuple):
+    """One scored sample, as averages read it."""
+
     case: Case
     seed: int
     value: float
@@ -73,7 +75,7 @@ def _summary(column: Column, expected: Sequence[tuple[Case, int]], scores: Mappi
         score = scores.get((case.case_id, seed, str(column.signature)))
         state = score.state if score is not None else State.SAMPLE_MISSING
         if score is not None and score.value is not None:
-            rows.append(_Row(case, seed, score.value, score.weight))
+            rows.append(SummaryRow(case, seed, score.value, score.weight))
         else:
             states[state.value] += 1
     aggregate = micro if column.choice.aggregation == "micro" else macro
@@ -86,12 +88,12 @@ def _summary(column: Column, expected: Sequence[tuple[Case, int]], scores: Mappi
     )
 
 
-def micro(rows: Sequence[_Row]) -> float | None:
+def micro(rows: Sequence[SummaryRow]) -> float | None:
     """The mean in which every (sample, target) pair counts once; None for no rows."""
     return fsum(r.value * r.weight for r in rows) / fsum(r.weight for r in rows) if rows else None
 
 
-def macro(rows: Sequence[_Row]) -> float | None:
+def macro(rows: Sequence[SummaryRow]) -> float | None:
     """The mean over subjects of the mean over prompts of the mean over seeds; None for no rows."""
     tree: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
