@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.engine.summary import _Row, macro, micro
+from evalkit.engine.summary import SummaryRow, macro, micro
 from evalkit.nouns import Case
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 VALUES = st.floats(-1e6, 1e6)
 
 
-def row(subject: int, prompt: int, seed: int, value: float, weight: float = 1.0) -> _Row:
+def row(subject: int, prompt: int, seed: int, value: float, weight: float = 1.0) -> SummaryRow:
     case = Case(
         case_id=f"s{subject}.p{prompt}", prompt="p", subjects=(f"s{subject}",), references=(), targets=(), category="c",
         prompt_index=prompt,
     )  # fmt: skip
-    return _Row(case, seed, value, weight)
+    return SummaryRow(case, seed, value, weight)
 
 
 ROWS = st.lists(
@@ -32,7 +32,7 @@ ROWS = st.lists(
 )
 
 
-def by_loops(rows: Sequence[_Row]) -> float:
+def by_loops(rows: Sequence[SummaryRow]) -> float:
     """The macro mean once more, by nested numpy means."""
     subjects: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for r in rows:
@@ -41,21 +41,21 @@ def by_loops(rows: Sequence[_Row]) -> float:
 
 
 @given(ROWS)
-def test_aggregates_agree_with_numpy(rows: list[_Row]) -> None:
+def test_aggregates_agree_with_numpy(rows: list[SummaryRow]) -> None:
     weights, values = [r.weight for r in rows], [r.value for r in rows]
     assert micro(rows) == pytest.approx(float(np.average(values, weights=weights)), abs=1e-6)
     assert macro(rows) == pytest.approx(by_loops(rows), abs=1e-6)
 
 
 @given(ROWS, st.randoms())
-def test_the_order_of_rows_does_not_change_a_bit(rows: list[_Row], random: object) -> None:
+def test_the_order_of_rows_does_not_change_a_bit(rows: list[SummaryRow], random: object) -> None:
     mixed = list(rows)
     random.shuffle(mixed)  # type: ignore[attr-defined]
     assert (micro(mixed), macro(mixed)) == (micro(rows), macro(rows))
 
 
 @given(ROWS)
-def test_aggregates_lie_between_the_scores(rows: list[_Row]) -> None:
+def test_aggregates_lie_between_the_scores(rows: list[SummaryRow]) -> None:
     low, high = min(r.value for r in rows), max(r.value for r in rows)
     for value in (micro(rows), macro(rows)):
         assert value is not None
@@ -69,6 +69,6 @@ def test_micro_and_macro_agree_on_a_balanced_design(values: list[float]) -> None
 
 
 @given(ROWS)
-def test_a_weight_is_a_repetition(rows: list[_Row]) -> None:
+def test_a_weight_is_a_repetition(rows: list[SummaryRow]) -> None:
     repeated = [r._replace(weight=1.0) for r in rows for _ in range(int(r.weight))]
     assert micro(rows) == pytest.approx(micro(repeated), abs=1e-6)
