@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
+
 from evalkit.engine.result import decimals
 from evalkit.engine.scored import ScoredRun, read_scored, why_not_comparable
-from evalkit.errors import UsageError
+from evalkit.errors import DataError, EvalkitError, UsageError
 from evalkit.metrics.derived import DerivedMetric
 from evalkit.nouns import Noun
 from evalkit.registry import METRICS, load
@@ -16,6 +18,8 @@ from evalkit.stats.ranking import Ranking, ranks
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from evalkit.stats.sheet import Sheet
 
 FamilyName = Literal["headline", "exploratory"]
 Missing = Literal["complete", "worst", "refuse"]
@@ -131,13 +135,13 @@ def compare_runs(
     couples = [(j, i) for i in range(len(scored)) for j in range(i + 1, len(scored)) if all_pairs or i == 0]
     pairs: dict[_Key, Any] = {}
     refused: list[NotCompared] = []
-    frames: dict[tuple[int, str, str | None], Any] = {}
+    known: dict[tuple[int, str, str | None], Sheet] = {}
 
-    def frame(index: int, metric: str, category: str | None) -> Any:
+    def scores(index: int, metric: str, category: str | None) -> Sheet:
         key = (index, metric, category)
-        if key not in frames:
-            frames[key] = scored[index].frame(metric, category=category)
-        return frames[key]
+        if key not in known:
+            known[key] = scored[index].sheet(metric, category=category)
+        return known[key]
 
     for a, b in couples:
         one, other = scored[a], scored[b]
@@ -149,8 +153,14 @@ def compare_runs(
                 refused.append(NotCompared(metric=metric, a=one.name, b=other.name, category=None, why=why))
                 continue
             for category in categories(other, metric) if by_category else [None]:
-                two = frame(a, metric, category), frame(b, metric, category)
-                if missing == "refuse" and (lacking := sum(int(side.value.isna().sum()) for side in two)):
+                try:
+                    two = scores(a, metric, category), scores(b, metric, category)
+                except DataError as error:
+                    refused.append(
+                        NotCompared(metric=metric, a=one.name, b=other.name, category=category, why=str(error))
+                    )
+                    continue
+                if missing == "refuse" and (lacking := sum(int(np.isnan(side.value).sum()) for side in two)):
                     told = f"wanted a value for every case, found {lacking} without; --missing complete compares the others"
                     refused.append(NotCompared(metric=metric, a=one.name, b=other.name, category=category, why=told))
                     continue
@@ -224,8 +234,6 @@ def _claim(scored: list[ScoredRun], key: _Key, comparison: Comparison, adjusted:
 
 def _rankings(scored: list[ScoredRun], pairs: dict[_Key, Any], *, n_resamples: int, seed: int) -> dict[str, Ranking]:
     """Of each metric that three runs or more share with one signature."""
-    from evalkit.errors import EvalkitError
-
     found = {}
     for metric in dict.fromkeys(key.metric for key in pairs):
         frames: dict[str, Any] = {}

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHOWN = 5
+NOTHING = (None, "nothing")
+"""Value and state of what has no score."""
 
 
 class Part(NamedTuple):
@@ -143,18 +145,17 @@ def _metric(
 ) -> MetricDiff:  # fmt: skip
     told = (Signature.parse(run.result.scores[label].signature) for run in (a, b))
     first = next(told).first_difference(next(told))
-    signatures = [str(run.signature(label)) for run in (a, b)]
+    scores = [_scores(run, label) for run in (a, b)]
     pairs, changed, states = 0, [], []
     for case, seed in keys:
-        one, other = a.scores.get((case, seed, signatures[0])), b.scores.get((case, seed, signatures[1]))
-        if one is not None and other is not None and one.value is not None and other.value is not None:
+        (one, was), (other, now) = (held.get((case, seed), NOTHING) for held in scores)
+        if one is not None and other is not None:
             pairs += 1
-            if one.value != other.value:
+            if one != other:
                 mine, theirs = pixels[0].get((case, seed)), pixels[1].get((case, seed))
                 same = mine == theirs if mine and theirs else None
-                changed.append(CaseDifference(case, seed, one.value, other.value, same))
+                changed.append(CaseDifference(case, seed, one, other, same))
             continue
-        was, now = (score.state if score is not None else "nothing" for score in (one, other))
         if was != now:
             states.append(StateChange(case, seed, was, now))
     changed.sort(key=lambda d: (-math.fabs(d.a - d.b), d.case_id, d.seed))
@@ -169,3 +170,10 @@ def _metric(
         states=tuple(states[:shown]),
         states_changed=len(states),
     )
+
+
+def _scores(run: ScoredRun, label: str) -> dict[tuple[str, int], tuple[float | None, str]]:
+    """By (case, seed): the value of the score, None without one, and its state."""
+    held = run.held(label)
+    rows = zip(run.keys, held.value.tolist(), held.state, strict=True)
+    return {key: (None if math.isnan(value) else value, state or NOTHING[1]) for key, value, state in rows}

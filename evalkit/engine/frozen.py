@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import ValidationError
@@ -116,13 +117,10 @@ class Frozen(Noun):
 
 
 def _column(scored: ScoredRun, label: str) -> Column:
-    summary, signature = scored.result.scores[label], str(scored.signature(label))
-    keys = [(case, seed) for case in scored.cases.values() for seed in scored.seeds]
-    applies = [scored.applies(label, case) for case, _ in keys]
-    scores = [scored.scores.get((case.case_id, seed, signature)) for case, seed in keys]
+    summary, kept = scored.result.scores[label], scored.kept(label).tolist()
     values = [
-        float(f"{score.value:.{DIGITS}g}") if there and score is not None and score.value is not None else None
-        for there, score in zip(applies, scores, strict=True)
+        float(f"{value:.{DIGITS}g}") if there and not math.isnan(value) else None
+        for there, value in zip(kept, scored.held(label).value.tolist(), strict=True)
     ]
     return Column(
         signature=summary.signature,
@@ -130,7 +128,7 @@ def _column(scored: ScoredRun, label: str) -> Column:
         scale=scored.result.scales[label],
         in_domain=label in scored.result.in_domain,
         values=tuple(values),
-        left_out=tuple(place for place, there in enumerate(applies) if not there),
+        left_out=tuple(place for place, there in enumerate(kept) if not there),
         states=summary.states,
     )
 

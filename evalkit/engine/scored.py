@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from evalkit.engine.contract import RANGE_ROOM
 from evalkit.engine.result import Result, read_result
 from evalkit.errors import UsageError
-from evalkit.nouns import Signature
+from evalkit.nouns import Score, Signature
 from evalkit.registry import BENCHMARKS, METRICS, load
 from evalkit.runs.folder import RunFolder
 from evalkit.stats import Design
+from evalkit.stats.sheet import keyed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from evalkit.benchmarks.base import Benchmark
     from evalkit.metrics.card import MetricCard
     from evalkit.nouns import Case, MetricChoice
     from evalkit.runs.cases import RunCase
+    from evalkit.stats.sheet import Floats, Keyed, Sheet
 
 
-class ScoreRow(NamedTuple):
-    """A `Score` as it was stored, field by field: runs are read by the hundred thousand rows."""
+@dataclass(frozen=True)
+class Held:
+    """The newest scores under one signature, in the order of `ScoredRun.keys`."""
 
-    case_id: str
-    seed: int
-    metric: str
-    signature: str
-    inputs: str
-    state: str
-    value: float | None
-    weight: float
-    reason: str | None
+    value: Floats
+    """[samples]; NaN where there is no score or it has no value."""
+    weight: Floats
+    """[samples]; 1 where there is no score."""
+    state: list[str | None]
+    """None where there is no score."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,36 @@ class ScoredRun:
         return self.run.record.request.seeds
 
     @cached_property
-    def scores(self) -> Mapping[tuple[str, int, str], ScoreRow]:
-        """The newest score of each (case, seed, signature)."""
-        rows = map(ScoreRow._make, self.run.scores.values())
-        return {(row.case_id, row.seed, row.signature): row for row in rows}
+    def keys(self) -> list[tuple[str, int]]:
+        """(case, seed) of each sample that the table is over."""
+        return [(case_id, seed) for case_id in self.cases for seed in self.seeds]
+
+    def held(self, label: str) -> Held:
+        """The scores behind a column, those of cases that the protocol leaves out of it among them."""
+        return self._held.get(str(self.signature(label))) or self._nothing()
+
+    @cached_property
+    def _held(self) -> dict[str, Held]:
+        """By signature. Columns are read as they are stored, for runs are read by the hundred thousand rows."""
+        places = {key: place for place, key in enumerate(self.keys)}
+        found: dict[str, Held] = {}
+        for told in self.run.scores.columns():
+            part = dict(zip(Score.model_fields, told, strict=True))
+            at = [places.get(key) for key in zip(part["case_id"], part["seed"], strict=True)]
+            rows = zip(at, *(part[name] for name in ("signature", "state", "value", "weight")), strict=True)
+            for place, signature, state, value, weight in rows:
+                if place is None:
+                    continue
+                if (one := found.get(signature)) is None:
+                    one = found[signature] = self._nothing()
+                one.value[place] = math.nan if value is None else value
+                one.weight[place] = weight
+                one.state[place] = state
+        return found
+
+    def _nothing(self) -> Held:
+        size = len(self.keys)
+        return Held(np.full(size, np.nan), np.ones(size), [None] * size)
 
     @cached_property
     def design(self) -> Design:
@@ -120,31 +150,45 @@ class ScoredRun:
 
         weights: also the scores' weights, by which the samples of a micro average count.
         """
-        import pandas as pd
+        held = self.held(label)
+        frame = self._samples.assign(value=held.value, **({"weight": held.weight} if weights else {}))
+        return frame[self.kept(label, category)].reset_index(drop=True)
 
-        signature, choice = str(self.signature(label)), self.choice(label)
-        kept = [
-            row for row in self._rows
-            if (category is None or row[0].category == category) and choice.applies(row[0])
-        ]  # fmt: skip
-        scores = [self.scores.get((case.case_id, seed, signature)) for case, _, _, seed in kept]
-        values = [float("nan") if score is None or score.value is None else score.value for score in scores]
-        columns: dict[str, list[object]] = {
-            "subject": [subject for _, subject, _, _ in kept],
-            "prompt": [prompt for _, _, prompt, _ in kept],
-            "seed": [seed for _, _, _, seed in kept],
-            "stratum": [case.category for case, _, _, _ in kept],
-            "value": [*values],
-        }
-        if weights:
-            columns["weight"] = [1.0 if score is None else score.weight for score in scores]
-        return pd.DataFrame(columns)
+    def sheet(self, label: str, *, category: str | None = None, weights: bool = False) -> Sheet:
+        """`frame` in the form that claims are made from, sorted once for all columns.
+
+        Raises: DataError where no case is left, and for what no score can be.
+        """
+        held = self.held(label)
+        return self._sorted.sheet(
+            held.value, held.weight if weights else None, rows=self.kept(label, category), name=self.name
+        )
+
+    def kept(self, label: str, category: str | None = None) -> NDArray[np.bool_]:
+        """[samples]: the protocol asks this column of the sample's case, which is of the category where one is given."""
+        kept = self._kept[label]
+        return kept if category is None else kept & (self._samples["stratum"].to_numpy() == category)
 
     @cached_property
-    def _rows(self) -> list[tuple[Case, str, str, int]]:
-        """Case, subject, prompt and seed of each sample."""
-        told = [(case, "+".join(case.subjects), self.prompt(case)) for case in self.cases.values()]
-        return [(*one, seed) for one in told for seed in self.seeds]
+    def _kept(self) -> dict[str, NDArray[np.bool_]]:
+        """By column."""
+        choices = {label: self.choice(label) for label in self.result.scores}
+        asked = {label: [one.applies(case) for case in self.cases.values()] for label, one in choices.items()}
+        return {label: np.repeat(np.array(fits, dtype=bool), len(self.seeds)) for label, fits in asked.items()}
+
+    @cached_property
+    def _samples(self) -> pd.DataFrame:
+        """subject, prompt, seed, stratum of each sample."""
+        import pandas as pd
+
+        told = [
+            ("+".join(c.subjects), self.prompt(c), seed, c.category) for c in self.cases.values() for seed in self.seeds
+        ]
+        return pd.DataFrame(told, columns=["subject", "prompt", "seed", "stratum"])
+
+    @cached_property
+    def _sorted(self) -> Keyed:
+        return keyed(self._samples, name=self.name)
 
 
 def read_scored(paths: Sequence[Path]) -> list[ScoredRun]:

@@ -56,13 +56,13 @@ class PartStore(Generic[N, K]):
         """The last row of each key, keys in the order of their first row. Raises: RunError as `rows`."""
         return {self.key(row): row for row in self.rows()}
 
-    def values(self) -> Iterator[tuple[Any, ...]]:
-        """All rows in the order of appending as plain tuples in the order of the noun's fields; enums are strings.
+    def columns(self) -> Iterator[list[list[Any]]]:
+        """Part after part, the values of each column in the order of the noun's fields; enums are strings.
 
         Raises: RunError as `rows`.
         """
         for part in self._parts():
-            yield from zip(*columns(self.noun, _bytes(part), where=str(part)), strict=True)
+            yield columns(self.noun, _bytes(part), where=str(part))
 
     def __len__(self) -> int:
         """Rows stored, a key appended twice counting twice. Raises: RunError naming a damaged part."""

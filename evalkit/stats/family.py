@@ -90,7 +90,7 @@ def compare(
 
 
 def compare_all(
-    pairs: Mapping[K, tuple[pd.DataFrame, pd.DataFrame]],
+    pairs: Mapping[K, tuple[pd.DataFrame | Sheet, pd.DataFrame | Sheet]],
     *,
     design: str | Design = "nested",
     metrics: Mapping[K, str] | None = None,
@@ -101,9 +101,10 @@ def compare_all(
 ) -> Family[K]:
     """`compare` for every pair, with the same resamples for all.
 
-    pairs: any label to (a, b). metrics, value_ranges: by the same labels, where there are any. A pair that cannot be
-    compared is in `refused` and keeps none of the others from it. Where all pairs have the same subjects, each result is
-    that of `compare` to the bit; else the subjects of all are drawn together.
+    pairs: any label to (a, b), as frames or as `evalkit.stats.sheet.sheet` made them. metrics, value_ranges: by the same
+    labels, where there are any. A pair that cannot be compared is in `refused` and keeps none of the others from it. Where
+    all pairs have the same subjects, each result is that of `compare` to the bit; else the subjects of all are drawn
+    together.
 
     Raises: UsageError for an argument that does not fit; DataError where pairs disagree on a subject's group.
     """
@@ -145,7 +146,7 @@ def compare_all(
     return Family(comparisons, refused, dict(zip(accepted, adjusted, strict=True)))
 
 
-def _sheet(known: dict[tuple[int, str], Sheet], frame: pd.DataFrame, name: str) -> Sheet:
+def _sheet(known: dict[tuple[int, str], Sheet], frame: pd.DataFrame | Sheet, name: str) -> Sheet:
     """The frame's sheet, made once however many pairs it is in."""
     key = id(frame), name
     if key not in known:

@@ -68,10 +68,11 @@ def check_values(pairs: Pairs) -> None:
     if not pairs.complete.any():
         told = f"{int(np.isnan(pairs.a).sum())} of {len(pairs.a)} missing in a, {int(np.isnan(pairs.b).sum())} in b"
         raise DataError(f"wanted values on both sides, found no key with both ({told}); score the runs first")
-    subjects = {key[0] for key, both in zip(pairs.keys, pairs.complete, strict=True) if both}
-    if len(subjects) < 2:
+    scored = np.flatnonzero(pairs.complete)
+    first, last = (pairs.keys[place][0] for place in scored[[0, -1]])  # keys are sorted by subject
+    if first == last:
         raise DataError(
-            f"wanted two subjects or more, found values of {subjects.pop()!r} alone; one subject says nothing about others, "
+            f"wanted two subjects or more, found values of {first!r} alone; one subject says nothing about others, "
             "whatever its prompts and seeds: compare on more"
         )
     a, b = pairs.a[pairs.complete], pairs.b[pairs.complete]

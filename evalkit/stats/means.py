@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from evalkit.stats.design import Design
-    from evalkit.stats.sheet import Codes, Floats
+    from evalkit.stats.sheet import Codes, Floats, Sheet
     from evalkit.stats.units import Layout
 
 
@@ -101,15 +101,15 @@ class Laid:
 
 
 def lay(
-    series: Mapping[str, pd.DataFrame],
+    series: Mapping[str, pd.DataFrame | Sheet],
     *,
     design: str | Design = "nested",
     average: Mapping[str, Literal["subjects", "samples"]] | None = None,
 ) -> Laid:
     """Series laid out over their units.
 
-    series: name to tidy frame as `compare` takes them; the keys may differ. average, by name: `samples` (if nothing is
-    said) is the weighted mean of all values, `subjects` the mean of subject means.
+    series: name to tidy frame as `compare` takes them, or its sheet; the keys may differ. average, by name: `samples` (if
+    nothing is said) is the weighted mean of all values, `subjects` the mean of subject means.
 
     Raises: UsageError for no series and for groups that the design wants and a frame lacks; what `sheet` raises.
     """

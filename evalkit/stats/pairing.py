@@ -116,6 +116,8 @@ def _differing(a: Sheet, b: Sheet) -> str:
 
 
 def _check_same(name: str, keys: list[Key], a: list[Hashable], b: list[Hashable]) -> None:
+    if a == b:
+        return
     wrong = [i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
     if wrong:
         raise UsageError(

@@ -54,7 +54,7 @@ class Ranking(Noun):
 
 
 def ranks(
-    methods: Mapping[str, pd.DataFrame],
+    methods: Mapping[str, pd.DataFrame | Sheet],
     *,
     design: str | Design = "nested",
     level: float = 0.95,
@@ -64,7 +64,7 @@ def ranks(
 ) -> Ranking:
     """Confidence sets for the ranks of all methods at once, and tie groups.
 
-    methods: name to tidy frame as `compare` takes them, two or more on the same keys. With probability `level` every
+    methods: name to tidy frame as `compare` takes them, or its sheet, two or more on the same keys. With probability `level` every
     method's true rank lies between its lowest and highest: two methods are told apart where their difference stands out
     by max-t over all pairs, in one step.
 
@@ -90,7 +90,7 @@ class Told(NamedTuple):
 
 
 def rank_pairs(
-    methods: Mapping[str, pd.DataFrame],
+    methods: Mapping[str, pd.DataFrame | Sheet],
     *,
     design: str | Design = "nested",
     level: float = 0.95,
@@ -140,7 +140,7 @@ class Pairwise:
 
 
 def pairwise(
-    methods: Mapping[str, pd.DataFrame],
+    methods: Mapping[str, pd.DataFrame | Sheet],
     *,
     design: str | Design = "nested",
     method: Method = "holm",

@@ -57,7 +57,8 @@ def resample(
     labels = np.zeros(x.shape[1], dtype=np.intp) if strata is None else _codes(strata, x.shape[1])
     weights = draws(labels, n_resamples, seed)
     blocks = [
-        _block(_padded(x[i : i + BLOCK]), _padded(c[i : i + BLOCK]), labels, weights) for i in range(0, len(x), BLOCK)
+        _block(_padded(x[i : i + BLOCK], 0.0), _padded(c[i : i + BLOCK], 1.0), labels, weights)
+        for i in range(0, len(x), BLOCK)
     ]
     estimate, error, t, freedom = (np.concatenate(parts)[: len(x)] for parts in zip(*blocks, strict=True))
     return Resamples(estimate, error, t, freedom)
@@ -110,8 +111,8 @@ def _codes(strata: ArrayLike, units: int) -> NDArray[np.intp]:
     return labels
 
 
-def _padded(block: Floats) -> Floats:
-    return np.concatenate([block, np.zeros((BLOCK - len(block), *block.shape[1:]))])
+def _padded(block: Floats, fill: float) -> Floats:
+    return np.concatenate([block, np.full((BLOCK - len(block), *block.shape[1:]), fill)])
 
 
 def _block(x: Floats, c: Floats, labels: NDArray[np.intp], weights: Floats) -> tuple[Floats, Floats, Floats, Floats]:
@@ -133,9 +134,13 @@ def _block(x: Floats, c: Floats, labels: NDArray[np.intp], weights: Floats) -> t
             held = units > 0
             share = (n.sum(1) / total)[:, None]
             factor = (units / (units - 1.0))[:, None]
-            drawn = n @ w
-            moved = (e @ w) / drawn
-            squares = (e * e) @ w - 2 * moved * ((e * n) @ w) + moved**2 * ((n * n) @ w)
+            summed = e @ w
+            # Where every unit counts 1, as where nothing is missing, three of the products are known to the bit.
+            whole = bool((n == 1).all())
+            drawn = np.broadcast_to(w.sum(0), summed.shape) if whole else n @ w
+            moved = summed / drawn
+            crossed, counted = (summed, drawn) if whole else ((e * n) @ w, (n * n) @ w)
+            squares = (e * e) @ w - 2 * moved * crossed + moved**2 * counted
             shift += np.where(held[:, None], share * moved, 0.0)
             spread += np.where(held[:, None], factor * share**2 * np.maximum(squares, 0.0) / drawn**2, 0.0)
             variance += np.where(held, (factor * share**2)[:, 0] * (e * e).sum(1) / n.sum(1) ** 2, 0.0)

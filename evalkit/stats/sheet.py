@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from evalkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -55,9 +55,13 @@ class Sheet:
     groups: dict[str, list[Hashable]]
     """`stratum` and `cluster` of each row, where the frame has them."""
 
+    def unweighted(self) -> Sheet:
+        """The same with every row counting alike."""
+        return replace(self, weight=np.ones(len(self.value)))
 
-def sheet(frame: pd.DataFrame, *, name: str) -> Sheet:
-    """The canonical form of a tidy frame.
+
+def sheet(frame: pd.DataFrame | Sheet, *, name: str) -> Sheet:
+    """The canonical form of a tidy frame; what has it already is given back.
 
     frame: columns subject, prompt, seed, value (NaN for missing) and, where there are any, stratum, cluster, weight and
     judge_run; other columns are left alone. Judge reruns are averaged within their sample, for they are measurement
@@ -65,16 +69,53 @@ def sheet(frame: pd.DataFrame, *, name: str) -> Sheet:
 
     Raises: what `read_rows` raises; DataError for a stratum or cluster left empty and a weight that is not positive.
     """
+    if isinstance(frame, Sheet):
+        return frame
     rows = read_rows(frame, name=name)
     weight = np.ones(len(rows.value))
     if "weight" in frame.columns:
         weight = _numbers(frame, "weight", name)[rows.order]
-        if not (np.isfinite(weight) & (weight > 0)).all():
-            raise DataError(f"wanted positive weights, found another in {name}; leave the row's value empty instead")
+        _check_weights(weight, name)
     groups = {group: _labels(frame, group, name, rows.order) for group in GROUPS if group in frame.columns}
     keys: list[Key] = list(zip(*(rows.columns[column] for column in KEYS), strict=True))
     found = Sheet(keys, rows.value, weight, groups)
     return _averaged(found) if RERUN in rows.columns else found
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """Keys and groups sorted once, for many columns of values over the same rows."""
+
+    keys: list[Key]
+    groups: dict[str, list[Hashable]]
+    order: Codes
+    """Where each sorted row stands in the frame."""
+
+    def sheet(
+        self, value: Floats, weight: Floats | None = None, *, rows: NDArray[np.bool_] | None = None, name: str
+    ) -> Sheet:
+        """The sheet of a column: value, weight, [rows] in the frame's order; `rows` are those that it is of.
+
+        Raises: DataError where no row is left, and as `sheet` does for values and weights.
+        """
+        order, keys, groups = self.order, self.keys, self.groups
+        if rows is not None and not rows.all():
+            kept = np.flatnonzero(rows[order])
+            order, keys = order[kept], [keys[place] for place in kept]
+            groups = {name: [labels[place] for place in kept] for name, labels in groups.items()}
+        if not len(order):
+            raise _no_rows(name)
+        _check_values(value[order], keys, name)
+        weights = np.ones(len(order)) if weight is None else weight[order]
+        _check_weights(weights, name)
+        return Sheet(keys, value[order], weights, groups)
+
+
+def keyed(frame: pd.DataFrame, *, name: str) -> Keyed:
+    """The keys of a frame that `sheet` would take, without its values. Raises: as `sheet` does for keys and groups."""
+    rows = read_rows(frame.assign(value=0.0), name=name)
+    groups = {group: _labels(frame, group, name, rows.order) for group in GROUPS if group in frame.columns}
+    return Keyed(list(zip(*(rows.columns[column] for column in KEYS), strict=True)), groups, rows.order)
 
 
 def read_rows(frame: pd.DataFrame, *, name: str) -> Rows:
@@ -97,12 +138,7 @@ def read_rows(frame: pd.DataFrame, *, name: str) -> Rows:
             f"wanted each ({', '.join(columns)}) once, found {len(twice)} more than once in {name}, the first "
             f"{twice[0]!r}; score each sample once, and give the scores of one metric"
         )
-    wrong = np.flatnonzero(np.abs(value) > LARGEST)
-    if len(wrong):
-        raise DataError(
-            f"wanted finite values (up to {LARGEST:.0e}), found {value[wrong[0]]} in {name} at {keys[wrong[0]]!r}; mend "
-            "the score, or leave it empty where there is none"
-        )
+    _check_values(value, keys, name)
     return rows
 
 
@@ -127,7 +163,25 @@ def _check_columns(frame: pd.DataFrame, name: str) -> None:
             "with one row for each (subject, prompt, seed)"
         )
     if not len(frame):
-        raise DataError(f"wanted scores in {name}, found no rows; score the run first")
+        raise _no_rows(name)
+
+
+def _no_rows(name: str) -> DataError:
+    return DataError(f"wanted scores in {name}, found no rows; score the run first")
+
+
+def _check_values(value: Floats, keys: Sequence[tuple[Hashable, ...]], name: str) -> None:
+    wrong = np.flatnonzero(np.abs(value) > LARGEST)
+    if len(wrong):
+        raise DataError(
+            f"wanted finite values (up to {LARGEST:.0e}), found {value[wrong[0]]} in {name} at {keys[wrong[0]]!r}; mend "
+            "the score, or leave it empty where there is none"
+        )
+
+
+def _check_weights(weight: Floats, name: str) -> None:
+    if not (np.isfinite(weight) & (weight > 0)).all():
+        raise DataError(f"wanted positive weights, found another in {name}; leave the row's value empty instead")
 
 
 def _labels(frame: pd.DataFrame, column: str, name: str, order: Codes | None = None) -> list[Hashable]:

@@ -10,6 +10,7 @@ import pytest
 
 from evalkit.errors import DataError, EvalkitError, UsageError
 from evalkit.stats import compare, paired
+from evalkit.stats.sheet import Sheet, keyed, sheet
 from tests.unit.stats_samples import frame, scores
 
 if TYPE_CHECKING:
@@ -32,6 +33,31 @@ def test_groups_and_weights_travel_along() -> None:
     assert found["stratum"].unique().tolist() == ["x"]
     assert found["cluster"].tolist() == found["subject"].tolist()
     assert found["weight"].tolist() == [2.0] * len(found)
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_columns_over_one_set_of_keys_are_as_sheets_of_their_own(part: bool) -> None:
+    told = A.assign(stratum="x", weight=np.linspace(1, 2, len(A))).sample(frac=1, random_state=3).reset_index(drop=True)
+    rows = np.arange(len(told)) % 3 > 0 if part else np.ones(len(told), dtype=bool)
+    keys = keyed(told.drop(columns=["value", "weight"]), name="a")
+    found = keys.sheet(told["value"].to_numpy(), told["weight"].to_numpy(), rows=rows, name="a")
+    wanted = sheet(told[rows], name="a")
+    assert isinstance(found, Sheet)
+    assert (found.keys, found.groups) == (wanted.keys, wanted.groups)
+    np.testing.assert_array_equal(found.value, wanted.value)
+    np.testing.assert_array_equal(found.weight, wanted.weight)
+    assert sheet(found, name="a") is found
+
+
+def test_columns_refuse_what_no_score_can_be_and_no_rows() -> None:
+    keys, value = keyed(A, name="a"), A["value"].to_numpy().copy()
+    with pytest.raises(DataError, match="found no rows"):
+        keys.sheet(value, rows=np.zeros(len(A), dtype=bool), name="a")
+    with pytest.raises(DataError, match="positive weights"):
+        keys.sheet(value, np.zeros(len(A)), name="a")
+    value[3] = np.inf
+    with pytest.raises(DataError, match="finite values"):
+        keys.sheet(value, name="a")
 
 
 def test_judge_runs_are_averaged_within_their_sample() -> None:

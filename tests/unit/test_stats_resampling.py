@@ -242,3 +242,13 @@ def test_arrays_that_do_not_fit_are_refused(sums: Floats, counts: Floats | None,
 def test_strata_need_a_label_for_each_unit() -> None:
     with pytest.raises(UsageError, match="wanted a stratum for each of 12 units, found"):
         resample(X, strata=[0, 1])
+
+
+def test_a_series_without_gaps_has_the_same_bits_beside_one_with_gaps() -> None:
+    gaps = np.ones((4, 12))
+    gaps[3, [2, 5]] = 0.0
+    x = RNG.standard_normal((4, 12))
+    alone, beside = resample(x[:3], n_resamples=199), resample(x, gaps, n_resamples=199)
+    np.testing.assert_array_equal(beside.t[:3], alone.t)
+    np.testing.assert_array_equal(beside.estimate[:3], alone.estimate)
+    np.testing.assert_array_equal(beside.error[:3], alone.error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from evalkit.files import atomic_write_text
@@ -136,14 +137,17 @@ def run_data(entry: Entry, board: Board, order: list[str], media: Media) -> dict
         small.append(media.small(path, str(sample.pixels_sha256)))
         full.append(media.original(path, str(sample.pixels_sha256)))
     scores: dict[str, list[float | str | None]] = {}
+    own = {key: place for place, key in enumerate(scored.keys)}
+    places = [own.get(key) for key in keys]
     for column in board.columns:
         if column.label not in scored.result.scores:
             continue
-        signature, held = str(scored.signature(column.label)), scored.scores
-        rows = [held.get((*key, signature)) for key in keys]
-        scores[column.label] = [
-            None if row is None else (_short(row.value) if row.value is not None else row.state) for row in rows
+        held = scored.held(column.label)
+        shown = [
+            state if math.isnan(value) else _short(value)
+            for value, state in zip(held.value.tolist(), held.state, strict=True)
         ]
+        scores[column.label] = [None if at is None else shown[at] for at in places]
     told: dict[str, Any] = {"seeds": seeds, "small": small, "scores": scores, "why": why}
     return told | ({"full": full} if any(full) else {})
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
 
 from evalkit.engine.result import decimals
 from evalkit.errors import EvalkitError
@@ -16,14 +18,13 @@ from evalkit.stats import Laid, Means, lay
 from evalkit.stats.ranking import Ranking, Told, rank_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
+    from collections.abc import Mapping, Sequence
 
     from evalkit.benchmarks.spec import BenchmarkSpec
     from evalkit.leaderboard.site.collect import BoardKey, Entry
     from evalkit.metrics.card import MetricCard
     from evalkit.runs.cases import RunCase
+    from evalkit.stats.sheet import Sheet
 
 CEILING, LEVEL = "real_images", 0.95
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
@@ -55,12 +56,13 @@ def measure(key: BoardKey, entries: Sequence[Entry], *, resamples: int, seed: in
     spec: BenchmarkSpec = load(BENCHMARKS, key.benchmark).spec
     odd = _other_cases(entries)
     columns = _columns(entries)
-    laid = {entry.slug: _laid(entry, columns) for entry in entries}
+    sheets = {entry.slug: _sheets(entry, columns) for entry in entries}
+    laid = {entry.slug: _laid(entry, sheets[entry.slug]) for entry in entries}
     found = {name: one.means(n_resamples=resamples, seed=seed) for name, one in laid.items()}
     columns = [_with_decimals(column, list(found.values())) for column in columns]
     ranks: dict[str, Ranks] = {}
     for place, column in enumerate(columns):
-        told = _ranked(column, [e for e in entries if e.slug not in odd], resamples=resamples, seed=seed)
+        told = _ranked(column, [e for e in entries if e.slug not in odd], sheets, resamples=resamples, seed=seed)
         if isinstance(told, Ranks):
             ranks[column.label] = told
         else:
@@ -82,11 +84,6 @@ def measure(key: BoardKey, entries: Sequence[Entry], *, resamples: int, seed: in
         resamples=resamples, columns=tuple(columns), rows=tuple(sorted(rows, key=lambda row: _order(row, columns))),
     )  # fmt: skip
     return Measured(board, found, ranks)
-
-
-def frame_of(entry: Entry, label: str) -> pd.DataFrame:
-    """A column's tidy frame with the weights that its aggregation counts by."""
-    return entry.scored.frame(label, weights=entry.scored.choice(label).aggregation == "micro")
 
 
 def _other_cases(entries: Sequence[Entry]) -> dict[str, str]:
@@ -127,13 +124,21 @@ def _columns(entries: Sequence[Entry]) -> list[Column]:
     return found
 
 
-def _laid(entry: Entry, columns: Sequence[Column]) -> Laid:
-    labels = [column.label for column in columns if column.label in entry.scored.result.scores]
-    average = {
-        label: "subjects" if entry.scored.choice(label).aggregation == "macro" else "samples" for label in labels
+def _sheets(entry: Entry, columns: Sequence[Column]) -> dict[str, Sheet]:
+    """The run's scores by column, with the weights that the column's aggregation counts by."""
+    scored = entry.scored
+    return {
+        c.label: scored.sheet(c.label, weights=scored.choice(c.label).aggregation == "micro")
+        for c in columns
+        if c.label in scored.result.scores
     }
-    frames = {label: frame_of(entry, label) for label in labels}
-    return lay(frames, design=entry.scored.design, average=average)  # type: ignore[arg-type]
+
+
+def _laid(entry: Entry, sheets: Mapping[str, Sheet]) -> Laid:
+    average: dict[str, Literal["subjects", "samples"]] = {
+        label: "subjects" if entry.scored.choice(label).aggregation == "macro" else "samples" for label in sheets
+    }
+    return lay(sheets, design=entry.scored.design, average=average)
 
 
 def _with_decimals(column: Column, found: Sequence[Means]) -> Column:
@@ -153,19 +158,21 @@ def difference(entry: Entry, column: Column) -> str | None:
     return None if first is None else f"{first[0]} is {first[1] or 'nothing'}, with most runs {first[2] or 'nothing'}"
 
 
-def _ranked(column: Column, entries: Sequence[Entry], *, resamples: int, seed: int) -> Ranks | str:
-    """The ranks of a column, or why there are none."""
-    frames = {
-        e.scored.name: e.scored.frame(column.label)
+def _ranked(
+    column: Column, entries: Sequence[Entry], sheets: Mapping[str, Mapping[str, Sheet]], *, resamples: int, seed: int
+) -> Ranks | str:
+    """The ranks of a column, or why there are none. sheets: by slug and column."""
+    rivals = {
+        e.scored.name: sheets[e.slug][column.label].unweighted()
         for e in entries
         if column.label in e.scored.result.scores and difference(e, column) is None and kind_of(e) != "control"
     }
-    if len(frames) < 2:
+    if len(rivals) < 2:
         return "fewer than two methods can be compared on it"
     try:
         return Ranks(
             *rank_pairs(
-                frames, design=entries[0].scored.design, level=LEVEL, higher_is_better=column.direction == "higher",
+                rivals, design=entries[0].scored.design, level=LEVEL, higher_is_better=column.direction == "higher",
                 n_resamples=resamples, seed=seed,
             )
         )  # fmt: skip
@@ -260,23 +267,19 @@ def _by_category(
     for category in categories:
         cases = [case for case in entry.scored.cases.values() if case.category == category]
         means = laid.only({"+".join(case.subjects) for case in cases}).means(n_resamples=resamples, seed=seed).means
-        wanted = [(case.case_id, seed_) for case in cases for seed_ in entry.scored.seeds]
         cells = {}
         for column in columns:
             if column.label not in entry.scored.result.scores:
                 continue
-            applies = sum(entry.scored.applies(column.label, case) for case in cases) * len(entry.scored.seeds)
-            signature, scores = str(entry.scored.signature(column.label)), entry.scored.scores
-            scored = sum(
-                1 for key in wanted if (score := scores.get((*key, signature))) is not None and score.value is not None
-            )
+            here = entry.scored.kept(column.label, category)
+            scored = int((~np.isnan(entry.scored.held(column.label).value[here])).sum())
             mean = means.get(column.label)
             cells[column.label] = Cell(
                 value=mean.value if mean and scored else None,
                 low=_finite(mean.low) if mean and scored else None,
                 high=_finite(mean.high) if mean and scored else None,
                 n_scored=scored,
-                n_cases=applies,
+                n_cases=int(here.sum()),
                 in_domain=column.label in entry.scored.result.in_domain,
                 differs=difference(entry, column),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import stat
@@ -65,7 +66,7 @@ def verify(path: Path, *, data: Path | None = None, again: bool = True) -> list[
         return [first]
     try:
         scored = ScoredRun("", read_result(path), RunFolder.read(path))
-        rows = len(scored.scores)
+        rows = len(scored.run.scores)
     except EvalkitError as error:
         return [first, Check(name="record", outcome="fail", told=str(error))]
     told = f"{scored.result.method} on {scored.result.benchmark}/{scored.result.protocol}, {rows} scores"
@@ -221,12 +222,13 @@ def _table(held: _Held) -> tuple[Outcome, str]:
         if isinstance(load(METRICS, choice.metric), DerivedMetric):
             totals += 1
             continue
-        signature = str(scored.signature(label))
+        column = scored.held(label)
         rows = [
-            SummaryRow(case, seed, row.value, row.weight)
-            for case in scored.cases.values()
-            for seed in scored.seeds
-            if (row := scored.scores.get((case.case_id, seed, signature))) is not None and row.value is not None
+            SummaryRow(scored.cases[case_id], seed, value, weight)
+            for (case_id, seed), value, weight in zip(
+                scored.keys, column.value.tolist(), column.weight.tolist(), strict=True
+            )
+            if not math.isnan(value)
         ]
         value = (micro if choice.aggregation == "micro" else macro)(rows)
         if len(rows) != summary.n_scored:

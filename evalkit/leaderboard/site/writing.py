@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalkit.content import content
@@ -160,9 +161,8 @@ def _extremes(board: Board, entry: Entry, media: Media, *, best: bool) -> tuple[
     if not outside:
         return None
     column = column_of(board, outside[0])
-    signature = str(scored.signature(column.label))
-    rows = [(row.value, key[:2]) for key, row in scored.scores.items() if key[2] == signature and row.value is not None]
-    rows = [(value, key) for value, key in rows if key[0] in scored.cases]
+    held = zip(scored.held(column.label).value.tolist(), scored.keys, strict=True)
+    rows = [(value, key) for value, key in held if not math.isnan(value)]
     rows.sort(key=lambda told: (told[0], told[1]), reverse=(column.direction == "higher") == best)
     shown = []
     for value, key in rows[:BEST]:
