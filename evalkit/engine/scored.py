@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evalkit.engine.contract import RANGE_ROOM
+from evalkit.engine.kept import Held, held_scores
 from evalkit.engine.result import Result, read_result
 from evalkit.errors import UsageError
-from evalkit.nouns import Score, Signature
+from evalkit.nouns import Signature
 from evalkit.registry import BENCHMARKS, METRICS, load
 from evalkit.runs.folder import RunFolder
 from evalkit.stats import Design
@@ -29,19 +29,7 @@ if TYPE_CHECKING:
     from evalkit.metrics.card import MetricCard
     from evalkit.nouns import Case, MetricChoice
     from evalkit.runs.cases import RunCase
-    from evalkit.stats.sheet import Floats, Keyed, Sheet
-
-
-@dataclass(frozen=True)
-class Held:
-    """The newest scores under one signature, in the order of `ScoredRun.keys`."""
-
-    value: Floats
-    """[samples]; NaN where there is no score or it has no value."""
-    weight: Floats
-    """[samples]; 1 where there is no score."""
-    state: list[str | None]
-    """None where there is no score."""
+    from evalkit.stats.sheet import Keyed, Sheet
 
 
 @dataclass(frozen=True)
@@ -70,30 +58,11 @@ class ScoredRun:
 
     def held(self, label: str) -> Held:
         """The scores behind a column, those of cases that the protocol leaves out of it among them."""
-        return self._held.get(str(self.signature(label))) or self._nothing()
+        return self._held.get(str(self.signature(label))) or Held.nothing(len(self.keys))
 
     @cached_property
     def _held(self) -> dict[str, Held]:
-        """By signature. Columns are read as they are stored, for runs are read by the hundred thousand rows."""
-        places = {key: place for place, key in enumerate(self.keys)}
-        found: dict[str, Held] = {}
-        for told in self.run.scores.columns():
-            part = dict(zip(Score.model_fields, told, strict=True))
-            at = [places.get(key) for key in zip(part["case_id"], part["seed"], strict=True)]
-            rows = zip(at, *(part[name] for name in ("signature", "state", "value", "weight")), strict=True)
-            for place, signature, state, value, weight in rows:
-                if place is None:
-                    continue
-                if (one := found.get(signature)) is None:
-                    one = found[signature] = self._nothing()
-                one.value[place] = math.nan if value is None else value
-                one.weight[place] = weight
-                one.state[place] = state
-        return found
-
-    def _nothing(self) -> Held:
-        size = len(self.keys)
-        return Held(np.full(size, np.nan), np.ones(size), [None] * size)
+        return held_scores(self.run, self.keys)
 
     @cached_property
     def design(self) -> Design:
@@ -172,9 +141,12 @@ class ScoredRun:
     @cached_property
     def _kept(self) -> dict[str, NDArray[np.bool_]]:
         """By column."""
-        choices = {label: self.choice(label) for label in self.result.scores}
-        asked = {label: [one.applies(case) for case in self.cases.values()] for label, one in choices.items()}
-        return {label: np.repeat(np.array(fits, dtype=bool), len(self.seeds)) for label, fits in asked.items()}
+        cases, found = list(self.cases.values()), {}
+        for label in self.result.scores:
+            choice = self.choice(label)
+            fits = [choice.applies(case) for case in cases] if choice.where else [True] * len(cases)
+            found[label] = np.repeat(np.array(fits, dtype=bool), len(self.seeds))
+        return found
 
     @cached_property
     def _samples(self) -> pd.DataFrame:

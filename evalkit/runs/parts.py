@@ -64,6 +64,11 @@ class PartStore(Generic[N, K]):
         for part in self._parts():
             yield columns(self.noun, _bytes(part), where=str(part))
 
+    def stamp(self) -> list[tuple[str, int, int]]:
+        """Name, bytes and time of change (ns) of each part: other rows have another stamp, for parts never change."""
+        told = [(part.name, part.stat()) for part in self._parts()]
+        return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in told]
+
     def __len__(self) -> int:
         """Rows stored, a key appended twice counting twice. Raises: RunError naming a damaged part."""
         return sum(count(self.noun, _bytes(part), where=str(part)) for part in self._parts())

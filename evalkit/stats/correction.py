@@ -72,13 +72,15 @@ def max_t(observed: ArrayLike, null: ArrayLike, *, step_down: bool = True) -> Fl
         raise UsageError(f"wanted [K] statistics and [K, B] of the null, found {t.shape} and {drawn.shape}")
     found = np.full(len(t), np.nan)
     order = [k for k in np.argsort(-t, kind="stable").tolist() if not np.isnan(t[k])]
+    threshold = np.where(np.isfinite(t), t * (1 - 1e-12), t)
     largest = np.zeros(drawn.shape[1])
     if not step_down:
-        for k in order:
-            largest = np.fmax(largest, drawn[k])
+        largest = np.sort(np.fmax.reduce(drawn[order], axis=0, initial=0.0))
+        beyond = len(largest) - np.searchsorted(largest, threshold[order])
+        found[order] = (1 + beyond) / (drawn.shape[1] + 1)
+        return found
     for k in reversed(order):
         largest = np.fmax(largest, drawn[k])
-        threshold = t[k] * (1 - 1e-12) if np.isfinite(t[k]) else t[k]
-        found[k] = (1 + (largest >= threshold).sum()) / (drawn.shape[1] + 1)
+        found[k] = (1 + (largest >= threshold[k]).sum()) / (drawn.shape[1] + 1)
     found[order] = np.maximum.accumulate(found[order])
     return found

@@ -74,22 +74,27 @@ def infer(
         resamples = resample(sums, counts, strata=strata if design.strata else None, n_resamples=n_resamples, seed=seed)
     flat = resamples.error <= np.asarray(rounding, dtype=np.float64)
     flipped = flat | design.flips
-    totals = sums.sum(2) if crossed else sums
-    flips = sign_flip(np.where(flipped[:, None], totals, 0.0), n_resamples=n_resamples, seed=seed)
     own: Bootstrap = "two-way studentised bootstrap" if crossed else "studentised bootstrap"
-    tests: list[Test] = [
-        ("exact sign-flip" if exact else "Monte Carlo sign-flip") if flip else own
-        for flip, exact in zip(flipped, flips.exact, strict=True)
-    ]
+    tests: list[Test] = [own] * len(sums)
+    p_values, observed, null = resamples.p_values(), resamples.observed.copy(), resamples.t
+    smallest = np.full(len(sums), 2 / (n_resamples + 1))
+    if flipped.any():
+        totals = sums.sum(2) if crossed else sums
+        flips = sign_flip(totals[flipped], n_resamples=n_resamples, seed=seed)
+        for place, exact in zip(np.flatnonzero(flipped).tolist(), flips.exact, strict=True):
+            tests[place] = "exact sign-flip" if exact else "Monte Carlo sign-flip"
+        null = null.copy()
+        p_values[flipped], smallest[flipped] = flips.p_values, flips.smallest
+        observed[flipped], null[flipped] = flips.observed, flips.null
     return Inference(
         resamples=resamples,
         flat=flat.tolist(),
         bootstrap=own,
-        p_values=np.where(flipped, flips.p_values, resamples.p_values()),
-        smallest_p=np.where(flipped, flips.smallest, 2 / (n_resamples + 1)),
+        p_values=p_values,
+        smallest_p=smallest,
         tests=tests,
-        observed=np.where(flipped, flips.observed, resamples.observed),
-        null=np.where(flipped[:, None], flips.null, resamples.t),
+        observed=observed,
+        null=null,
     )
 
 

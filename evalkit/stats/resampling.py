@@ -135,9 +135,10 @@ def _block(x: Floats, c: Floats, labels: NDArray[np.intp], weights: Floats) -> t
             share = (n.sum(1) / total)[:, None]
             factor = (units / (units - 1.0))[:, None]
             summed = e @ w
-            # Where every unit counts 1, as where nothing is missing, three of the products are known to the bit.
+            # Where every unit counts 1, as where nothing is missing, three of the products are known to the bit: as many
+            # units are drawn as there are.
             whole = bool((n == 1).all())
-            drawn = np.broadcast_to(w.sum(0), summed.shape) if whole else n @ w
+            drawn = np.full((1, 1), float(n.shape[1])) if whole else n @ w
             moved = summed / drawn
             crossed, counted = (summed, drawn) if whole else ((e * n) @ w, (n * n) @ w)
             squares = (e * e) @ w - 2 * moved * crossed + moved**2 * counted

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from evalkit.engine.result import read_result
 from evalkit.engine.scored import ScoredRun
 from evalkit.errors import Collector, ProblemsError, UsageError
-from evalkit.nouns import digest
+from evalkit.nouns import Sample, digest
 from evalkit.registry import METHODS, entries, load
 from evalkit.runs.folder import RunFolder
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evalkit.methods.base import MethodInfo
-    from evalkit.nouns import Sample
 
 SLUG_LENGTH = 60
 
@@ -38,6 +37,15 @@ class BoardKey(NamedTuple):
     def slug(self) -> str:
         """Its name in addresses."""
         return slug("-".join([self.benchmark, self.protocol, self.profile, *([f"w{self.world}"] * bool(self.world))]))
+
+
+class Shot(NamedTuple):
+    """What a site shows of a sample."""
+
+    state: str
+    path: str | None
+    pixels_sha256: str | None
+    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -63,9 +71,12 @@ class Entry:
         return max(ended).isoformat(timespec="seconds") if ended else None
 
     @cached_property
-    def samples(self) -> dict[tuple[str, int], Sample]:
-        """The newest sample of each (case, seed)."""
-        return self.scored.run.samples.latest()
+    def samples(self) -> dict[tuple[str, int], Shot]:
+        """The newest sample of each (case, seed); read as they are stored, for sites have many."""
+        fields = list(Sample.model_fields)
+        wanted = [fields.index(name) for name in ("case_id", "seed", *Shot._fields)]
+        parts = ([part[place] for place in wanted] for part in self.scored.run.samples.columns())
+        return {(case_id, seed): Shot(*told) for part in parts for case_id, seed, *told in zip(*part, strict=True)}
 
 
 def collect(paths: Sequence[Path]) -> list[Entry]:

@@ -61,15 +61,16 @@ def measure(key: BoardKey, entries: Sequence[Entry], *, resamples: int, seed: in
     found = {name: one.means(n_resamples=resamples, seed=seed) for name, one in laid.items()}
     columns = [_with_decimals(column, list(found.values())) for column in columns]
     ranks: dict[str, Ranks] = {}
+    alike = [e for e in entries if e.slug not in odd]
     for place, column in enumerate(columns):
-        told = _ranked(column, [e for e in entries if e.slug not in odd], sheets, resamples=resamples, seed=seed)
+        told = _ranked(column, alike, sheets, resamples=resamples, seed=seed)
         if isinstance(told, Ranks):
             ranks[column.label] = told
         else:
             columns[place] = column.model_copy(update={"unranked": told})
     categories = tuple(dict.fromkeys(case.category for e in entries for case in e.scored.cases.values()))
     categories = categories if len(categories) > 1 else ()
-    ceilings = _ceilings([e for e in entries if e.slug not in odd], columns)
+    ceilings = _ceilings(alike, columns)
     rows = [_row(e, odd.get(e.slug), columns, found[e.slug], ranks, ceilings) for e in entries]
     rows = [
         row.model_copy(update={"by_category": _by_category(e, columns, categories, laid[e.slug], resamples, seed)})
