@@ -6,6 +6,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from evalkit.processes import launched
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,8 +19,9 @@ class Advance(Protocol):
 
 
 def warn(message: str) -> None:
-    """One line on stderr."""
-    print(f"evalkit: {message}", file=sys.stderr)
+    """One line on stderr; of several processes the first one alone speaks."""
+    if launched()[0] == 0:
+        print(f"evalkit: {message}", file=sys.stderr)
 
 
 def _silent(count: int = 1) -> None:
@@ -31,7 +34,7 @@ def progress(title: str, total: int, *, done: int = 0, unit: str = "items") -> I
 
     `done` items count as finished before the start and not towards the rate.
     """
-    if not sys.stderr.isatty() or total <= done:
+    if not sys.stderr.isatty() or total <= done or launched()[0] > 0:
         yield _silent
         return
     from rich.console import Console

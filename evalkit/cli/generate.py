@@ -47,5 +47,7 @@ def generate(
         train_data=train_data, out=out, resume=resume, fetch=fetch,
     )  # fmt: skip
     made = generate_only(method, request)
+    if made is None:
+        return 0
     print(f"{made.made} of {made.wanted} samples in {made.path}; `evalkit score {made.path}` scores them")
     return 0 if made.made == made.wanted else 3

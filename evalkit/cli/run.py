@@ -51,4 +51,5 @@ def run(
         metrics=tuple(metric or ()), options=tuple(settings or ()), train=train,
         train_data=train_data, out=out, resume=resume, fetch=fetch,
     )  # fmt: skip
-    return print_result(run_method(method, request), as_json=as_json, told=True)
+    result = run_method(method, request)
+    return 0 if result is None else print_result(result, as_json=as_json, told=True)

@@ -22,8 +22,10 @@ from evalkit.files import sha256_file
 from evalkit.methods.base import Context, Method, TrainOrder
 from evalkit.metrics.base import Outcome
 from evalkit.nouns import State
+from evalkit.processes import launched
 from evalkit.progress import warn
 from evalkit.registry import blamed
+from evalkit.rl.workers import Workers
 from evalkit.runs.folder import RunFolder
 from evalkit.runs.location import fresh_path
 from evalkit.runs.provenance import hardware, start_invocation
@@ -46,18 +48,28 @@ class Generated(NamedTuple):
     wanted: int
 
 
-def run_method(name: str, request: Request) -> Result:
-    """Makes a method's samples for a benchmark, after training it where asked, and scores them."""
+def run_method(name: str, request: Request) -> Result | None:
+    """Makes a method's samples for a benchmark, after training it where asked, and scores them.
+
+    None in the processes that only help to train.
+    """
     setting = prepare(request, method=name)
+    if _helps(setting):
+        return None
     table = open_table(setting)  # before hours of generation: what cannot be scored is said first
     with _open_for(setting) as (method, run):
         _make(method, setting, run)
         return score(setting, run, table, rewards=method.info.rewards)
 
 
-def generate_only(name: str, request: Request) -> Generated:
-    """Makes a method's samples, after training it where asked, and leaves them unscored."""
+def generate_only(name: str, request: Request) -> Generated | None:
+    """Makes a method's samples, after training it where asked, and leaves them unscored.
+
+    None in the processes that only help to train.
+    """
     setting = prepare(request, method=name)
+    if _helps(setting):
+        return None
     with _open_for(setting) as (method, run):
         _make(method, setting, run)
         there = run.samples.latest()
@@ -169,14 +181,44 @@ def _masks(
 
 def _make(method: Method, setting: Setting, run: RunFolder) -> None:
     """Trains where asked, then makes what is missing."""
-    context = Context(setting.benchmark, setting.profile.profile, run.path / "logs" / method.info.name)
+    context = _context(method, setting, run.path)
     if setting.request.train:
-        order = TrainOrder(run.path / "train", setting.request.train_data, seed=setting.seeds[0])
-        with blamed(f"the method {method.info.name!r}, in its training,"):
-            checkpoint = method.train(order, context)
+        if launched()[1] > 1:
+            Workers().told(str(run.path.resolve()))
+        checkpoint = _train(method, setting, context, run.path)
         run.update_record(method_weights={p.name: sha256_file(p) for p in _weight_files(checkpoint)})
         context = replace(context, checkpoint=checkpoint)
     generate(method, context, run, setting.expected, setting.case_sha256)
+
+
+def _helps(setting: Setting) -> bool:
+    """Trains along where this is not the first of several processes; whether it did.
+
+    Raises: UsageError for several processes that have nothing to train.
+    """
+    rank, count = launched()
+    if count > 1 and not setting.request.train:
+        raise UsageError(
+            f"wanted one process, found {count}: samples are made and scored by one; run evalkit without `accelerate "
+            "launch`, or give --train"
+        )
+    if rank == 0:
+        return False
+    assert setting.method is not None
+    path = Path(Workers().told(""))
+    _train(setting.method, setting, _context(setting.method, setting, path), path)
+    return True
+
+
+def _context(method: Method, setting: Setting, path: Path) -> Context:
+    return Context(setting.benchmark, setting.profile.profile, path / "logs" / method.info.name)
+
+
+def _train(method: Method, setting: Setting, context: Context, path: Path) -> Path:
+    """The checkpoint that training in the run at `path` left."""
+    order = TrainOrder(path / "train", setting.request.train_data, seed=setting.seeds[0])
+    with blamed(f"the method {method.info.name!r}, in its training,"):
+        return method.train(order, context)
 
 
 def _weight_files(checkpoint: Path) -> list[Path]:

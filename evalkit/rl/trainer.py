@@ -217,8 +217,8 @@ class Trainer(Generic[I]):
             done = update(
                 self.policy, rows(batch.condition, chosen), batch.trajectory.rows(chosen), advantages[chosen], s,
                 samples=everyone,
-            )  # fmt: skip
-            if not math.isfinite(self.workers.total(done.loss)):
+            ).over(self.workers)  # fmt: skip
+            if not math.isfinite(done.loss):
                 raise self._not_finite(
                     f"the loss of update {self._updates + 1} in epoch {self._epoch + 1}", chosen.tolist()
                 )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from evalkit.rl.policy import Condition, FlowPolicy
     from evalkit.rl.rollout import Trajectory
     from evalkit.rl.settings import Settings
+    from evalkit.rl.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,13 @@ class Update:
             other, pairs=self.pairs + other.pairs, ratio=self.ratio + other.ratio, clipped=self.clipped + other.clipped,
             worst_ratio=max(self.worst_ratio, other.worst_ratio), kl=self.kl + other.kl, norm=max(self.norm, norm),
             count=self.count + 1,
+        )  # fmt: skip
+
+    def over(self, workers: Workers) -> Update:
+        """All processes' parts of one update together."""
+        return replace(
+            self, loss=workers.total(self.loss), pairs=round(workers.total(self.pairs)), ratio=workers.total(self.ratio),
+            worst_ratio=workers.largest(self.worst_ratio), clipped=workers.total(self.clipped), kl=workers.total(self.kl),
         )  # fmt: skip
 
     def told(self) -> dict[str, float | None]:

@@ -2,25 +2,29 @@
 
 With `accelerate launch` each process takes every n-th sample; rewards are gathered, so that advantages are the same
 everywhere, and gradients of the small adapters are summed by hand. Without it there is one process and nothing to do.
+The first process alone opens the run, makes samples and scores them; the others help to train.
 """
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from evalkit.processes import launched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from torch import Tensor
 
+T = TypeVar("T")
+
 
 class Workers:
     """The processes of this training."""
 
     def __init__(self) -> None:
-        self.rank, self.count = 0, 1
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        self.rank, self.count = launched()
+        if self.count > 1:
             import torch
             from accelerate import PartialState
 
@@ -31,6 +35,16 @@ class Workers:
     def first(self) -> bool:
         """Whether this process writes checkpoints and curves."""
         return self.rank == 0
+
+    def told(self, value: T) -> T:
+        """The first process's value, in every process."""
+        if self.count == 1:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        values = [value]
+        broadcast_object_list(values)
+        return values[0]
 
     def mine(self, count: int) -> list[int]:
         """The positions of `count` samples that this process takes."""
@@ -62,6 +76,14 @@ class Workers:
         import torch
 
         return float(self._summed(torch.tensor([value], dtype=torch.float64)))
+
+    def largest(self, value: float) -> float:
+        """The largest of the processes' values."""
+        if self.count == 1:
+            return value
+        import torch
+
+        return float(self.gathered(torch.tensor([value], dtype=torch.float64), self.count).max())
 
     def wait(self) -> None:
         """Until every process is here."""
