@@ -25,7 +25,7 @@ def _help(context: typer.Context) -> None:
 
 @app.command("show")
 def show() -> int:
-    """Show where the cache is and what each extractor's features take."""
+    """Show where the cache is, what each extractor's features take, and what else is kept there."""
     from evalkit.cli.output import print_table
     from evalkit.features.cache import uses
     from evalkit.paths import cache_root
@@ -39,6 +39,10 @@ def show() -> int:
             [(str(u.entries), human(u.bytes), u.label or u.fingerprint) for u in found],
             right=(0, 1),
         )
+    others = sorted(path for path in cache_root().iterdir() if path != root) if cache_root().is_dir() else []
+    sizes = [(path.name, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())) for path in others]
+    if told := ", ".join(f"{name} {human(size)}" for name, size in sizes if size):
+        print(f"beside them: {told}")
     return 0
 
 

@@ -97,7 +97,7 @@ def _packed(stamp: str, found: dict[str, Held]) -> bytes:
 def _known(path: Path, stamp: str, size: int) -> dict[str, Held] | None:
     """What is kept there, None where nothing is, it is of other parts, or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             told = json.loads(file["told"].tobytes())
             if told["stamp"] != stamp:
                 return None
@@ -109,5 +109,5 @@ def _known(path: Path, stamp: str, size: int) -> dict[str, Held] | None:
             name: Held(value[place], weight[place], states[state[place]].tolist())
             for place, name in enumerate(signatures)
         }
-    except (OSError, ValueError, KeyError, IndexError, TypeError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, zipfile.BadZipFile):
         return None

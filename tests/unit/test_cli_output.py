@@ -254,7 +254,10 @@ def test_the_cache_is_shown_and_pruned(capsys: Capture, tmp_path: Path, monkeypa
     assert printed(capsys, "cache", "show") == f"{root}: 0 features, 0 B\n"
     (root / "abc" / "embedding" / "00").mkdir(parents=True)
     (root / "abc" / "embedding" / "00" / "00ff").write_bytes(bytes(1536))
-    assert printed(capsys, "cache", "show").splitlines()[0] == f"{root}: 1 features, 1.5 KiB"
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "00.npz").write_bytes(bytes(2048))
+    shown = printed(capsys, "cache", "show").splitlines()
+    assert (shown[0], shown[-1]) == (f"{root}: 1 features, 1.5 KiB", "beside them: scores 2.0 KiB")
     assert printed(capsys, "cache", "prune") == "removed 0 features, 0 B\n"
     assert printed(capsys, "cache", "prune", "--limit", "1K") == "removed 1 features, 1.5 KiB\n"
 
