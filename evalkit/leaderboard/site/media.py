@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
@@ -118,17 +119,22 @@ def _encoded(path: Path) -> bytes:
 
 
 def _playable(path: Path) -> bytes:
-    """The clip as H.264 in the colour format that every browser plays."""
+    """The clip as H.264 in the colour format that every browser plays, its index first."""
+    with TemporaryDirectory() as folder:
+        to = Path(folder) / "clip.mp4"  # putting the index first reads the file again: it cannot be in memory
+        _encode_playable(path, to)
+        return to.read_bytes()
+
+
+def _encode_playable(path: Path, to: Path) -> None:
     from fractions import Fraction
-    from io import BytesIO
 
     import av
 
-    out = BytesIO()
     try:
-        with av.open(str(path)) as source, av.open(out, "w", format="mp4", options={"movflags": "faststart"}) as sink:
+        with av.open(str(path)) as source, av.open(str(to), "w", options={"movflags": "faststart"}) as sink:
             stream = None
-            for frame in source.decode(video=0):
+            for number, frame in enumerate(source.decode(video=0)):
                 if stream is None:
                     rate = source.streams.video[0].average_rate or Fraction(8)
                     stream = sink.add_stream("libx264", rate=rate, options={"crf": "20", "threads": "1"})
@@ -136,14 +142,13 @@ def _playable(path: Path) -> bytes:
                     stream.width, stream.height = frame.width + frame.width % 2, frame.height + frame.height % 2
                     stream.pix_fmt = "yuv420p"
                 fitted = frame.reformat(stream.width, stream.height, "yuv420p")
-                fitted.pts = None
+                fitted.pts, fitted.time_base = number, 1 / rate
                 sink.mux(stream.encode(fitted))
             if stream is None:
                 raise ValueError(f"{path} has no frame")
             sink.mux(stream.encode())
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(str(error)) from error
-    return out.getvalue()
 
 
 def _first_frame(path: Path) -> Image.Image:
