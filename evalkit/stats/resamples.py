@@ -60,7 +60,8 @@ class Resamples:
         studentised = np.isfinite(low) & np.isfinite(high)
         critical = np.asarray(stdtrit(self.freedom, 1 - tail))
         low, high = np.where(studentised, low, critical), np.where(studentised, high, -critical)
-        return self.estimate - low * self.error, self.estimate - high * self.error, studentised.tolist()
+        with np.errstate(invalid="ignore"):  # no spread times no bound: neither is known
+            return self.estimate - low * self.error, self.estimate - high * self.error, studentised.tolist()
 
     @cached_property
     def observed(self) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 from evalkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -96,7 +96,7 @@ class Keyed:
     ) -> Sheet:
         """The sheet of a column: value, weight, [rows] in the frame's order; `rows` are those that it is of.
 
-        Raises: DataError where no row is left, and as `sheet` does for values and weights.
+        Raises: DataError where no row is left, for a key that is there twice, and as `sheet` does for values and weights.
         """
         order, keys, groups = self.order, self.keys, self.groups
         if rows is not None and not rows.all():
@@ -105,6 +105,7 @@ class Keyed:
             groups = {name: [labels[place] for place in kept] for name, labels in groups.items()}
         if not len(order):
             raise _no_rows(name)
+        _check_once(keys, KEYS, name)
         _check_values(value[order], keys, name)
         weights = np.ones(len(order)) if weight is None else weight[order]
         _check_weights(weights, name)
@@ -112,10 +113,15 @@ class Keyed:
 
 
 def keyed(frame: pd.DataFrame, *, name: str) -> Keyed:
-    """The keys of a frame that `sheet` would take, without its values. Raises: as `sheet` does for keys and groups."""
-    rows = read_rows(frame.assign(value=0.0), name=name)
-    groups = {group: _labels(frame, group, name, rows.order) for group in GROUPS if group in frame.columns}
-    return Keyed(list(zip(*(rows.columns[column] for column in KEYS), strict=True)), groups, rows.order)
+    """The keys and groups of a frame, of which no column holds all rows: a key may be there in several columns.
+
+    Raises: DataError for an empty key or group.
+    """
+    columns = [_labels(frame, column, name) for column in KEYS]
+    order = np.lexsort([codes(column) for column in reversed(columns)])
+    keys: list[Key] = [(columns[0][i], columns[1][i], columns[2][i]) for i in order]
+    groups = {group: _labels(frame, group, name, order) for group in GROUPS if group in frame.columns}
+    return Keyed(keys, groups, order)
 
 
 def read_rows(frame: pd.DataFrame, *, name: str) -> Rows:
@@ -132,12 +138,7 @@ def read_rows(frame: pd.DataFrame, *, name: str) -> Rows:
     value = _numbers(frame, "value", name)[order]
     rows = Rows({column: [labels[i] for i in order] for column, labels in columns.items()}, value, order)
     keys = rows.keys
-    twice = [one for one, following in pairwise(keys) if one == following]
-    if twice:
-        raise DataError(
-            f"wanted each ({', '.join(columns)}) once, found {len(twice)} more than once in {name}, the first "
-            f"{twice[0]!r}; score each sample once, and give the scores of one metric"
-        )
+    _check_once(keys, columns, name)
     _check_values(value, keys, name)
     return rows
 
@@ -168,6 +169,15 @@ def _check_columns(frame: pd.DataFrame, name: str) -> None:
 
 def _no_rows(name: str) -> DataError:
     return DataError(f"wanted scores in {name}, found no rows; score the run first")
+
+
+def _check_once(keys: Sequence[tuple[Hashable, ...]], columns: Iterable[str], name: str) -> None:
+    twice = [one for one, following in pairwise(keys) if one == following]
+    if twice:
+        raise DataError(
+            f"wanted each ({', '.join(columns)}) once, found {len(twice)} more than once in {name}, the first "
+            f"{twice[0]!r}; score each sample once, and give the scores of one metric"
+        )
 
 
 def _check_values(value: Floats, keys: Sequence[tuple[Hashable, ...]], name: str) -> None:

@@ -35,6 +35,8 @@
   };
 
   const media = (run, at, text) => {
+    const answer = run.answers[at];
+    if (answer !== undefined) return make("p", { class: "answer" }, answer || "(an empty answer)");
     const small = run.small[at], full = run.full && run.full[at];
     if (!small && !full) return make("p", { class: "gone" }, run.why[at] ? `no sample: ${run.why[at]}` : "picture not at hand");
     if (video && full) {
@@ -81,6 +83,7 @@
       const row = make("div", { class: "row" });
       one.references.forEach((reference, turn) => row.append(make("figure", { class: "reference" }, make("figcaption", {}, `reference${one.references.length > 1 ? ` ${turn + 1}` : ""}: ${reference.label}`),
         reference.picture ? make("img", { src: root + reference.picture, alt: `Reference: ${reference.label}`, loading: "lazy" }) : make("p", { class: "gone" }, "not at hand"))));
+      if (one.expected) row.append(make("figure", { class: "reference" }, make("figcaption", {}, "expected"), make("p", { class: "answer" }, one.expected)));
       for (const name of names) if (runs.has(name)) row.append(figure(name, runs.get(name), index, label));
       const block = make("article", { class: "case" }, make("h2", {}, one.prompt), make("p", { class: "mono" }, `${one.id}, ${one.category}`), row);
       if (video) inStep(block);

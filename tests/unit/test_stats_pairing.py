@@ -49,6 +49,15 @@ def test_columns_over_one_set_of_keys_are_as_sheets_of_their_own(part: bool) -> 
     assert sheet(found, name="a") is found
 
 
+def test_columns_of_other_rows_may_share_a_key() -> None:
+    both = pd.concat([A, A], ignore_index=True)
+    keys, first = keyed(both, name="a"), np.arange(len(both)) < len(A)
+    for rows in (first, ~first):
+        assert keys.sheet(both["value"].to_numpy(), rows=rows, name="a").keys == sheet(A, name="a").keys
+    with pytest.raises(DataError, match="found 24 more than once"):
+        keys.sheet(both["value"].to_numpy(), name="a")
+
+
 def test_columns_refuse_what_no_score_can_be_and_no_rows() -> None:
     keys, value = keyed(A, name="a"), A["value"].to_numpy().copy()
     with pytest.raises(DataError, match="found no rows"):

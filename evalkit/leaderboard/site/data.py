@@ -105,6 +105,7 @@ def case_data(cases: Mapping[str, Case], media: Media, roots: Mapping[str, Path 
                 "references": [
                     {"label": reference.label, "picture": picture(case, reference)} for reference in case.references
                 ],
+                "expected": case.texts.get("expected_answer"),
             }
             for case in cases.values()
         ]
@@ -121,6 +122,7 @@ def run_data(entry: Entry, board: Board, order: list[str], media: Media) -> dict
     """Each sample of a run in the order of the board's cases and of its seeds: its picture and its scores.
 
     `scores[label]` holds a number or, as text, the state of a sample without one; null where the run was not asked.
+    `answers` and `why` say by position what was answered, and why there is no sample.
     """
     scored = entry.scored
     seeds = list(scored.seeds)
@@ -128,6 +130,7 @@ def run_data(entry: Entry, board: Board, order: list[str], media: Media) -> dict
     small: list[str | None] = []
     full: list[str | None] = []
     why: dict[str, str] = {}
+    answers: dict[str, str] = {}
     base = str(scored.run.media_folder)
     for place, key in enumerate(keys):
         sample = entry.samples.get(key)
@@ -139,6 +142,11 @@ def run_data(entry: Entry, board: Board, order: list[str], media: Media) -> dict
                 why[str(place)] = (sample.reason if sample is not None else None) or "no sample"
             continue
         path = os.path.join(base, sample.path or "")  # noqa: PTH118 - a Path takes ten times as long
+        if (answer := media.answer(path)) is not None:
+            answers[str(place)] = answer
+            small.append(None)
+            full.append(None)
+            continue
         small.append(media.small(path, str(sample.pixels_sha256)))
         full.append(media.original(path, str(sample.pixels_sha256)))
     scores: dict[str, list[float | str | None]] = {}
@@ -153,7 +161,7 @@ def run_data(entry: Entry, board: Board, order: list[str], media: Media) -> dict
             for value, state in zip(_shortened(held.value), held.state, strict=True)
         ]
         scores[column.label] = [None if at is None else shown[at] for at in places]
-    told: dict[str, Any] = {"seeds": seeds, "small": small, "scores": scores, "why": why}
+    told: dict[str, Any] = {"seeds": seeds, "small": small, "scores": scores, "why": why, "answers": answers}
     return told | ({"full": full} if any(full) else {})
 
 

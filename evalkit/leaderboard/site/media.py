@@ -10,7 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
+from evalkit.errors import MediaError
 from evalkit.files import atomic_write_bytes
+from evalkit.media.answer import read_answer
 from evalkit.nouns import digest
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 Originals = Literal["none", "copy", "link"]
 SIDE, QUALITY = 256, 84
 CLIPS = {".mp4", ".webm", ".mov", ".gif"}
+ANSWERS = (".txt", ".json")
+LONGEST = 2000
+"""Characters of an answer that are shown."""
 
 
 class Media:
@@ -40,6 +45,17 @@ class Media:
         """
         name = f"{_safe(content)}.webp"
         return self._once("small", name, path, lambda: self._kept(Path(path), "small", name, _encoded))
+
+    def answer(self, path: str | Path) -> str | None:
+        """The answer in a file of text, cut where it is very long; None for other files, and for one that cannot be read."""
+        if not str(path).lower().endswith(ANSWERS):
+            return None
+        try:
+            text = read_answer(Path(path))
+        except MediaError:
+            self.missing.append(Path(path))
+            return None
+        return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
     def original(self, path: str | Path, content: str) -> str | None:
         """Address of the original from the site's root; None where originals are left out.

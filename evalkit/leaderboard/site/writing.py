@@ -37,6 +37,7 @@ class Shown(NamedTuple):
     """One sample on a method's page."""
 
     small: str | None
+    answer: str | None
     case: str
     prompt: str
     value: float
@@ -169,8 +170,10 @@ def _extremes(board: Board, entry: Entry, media: Media, *, best: bool) -> tuple[
         sample = entry.samples.get(key)
         if sample is None or sample.path is None:
             continue
-        small = media.small(scored.run.media_folder / sample.path, str(sample.pixels_sha256))
-        shown.append(Shown(small, key[0], scored.cases[key[0]].prompt, value))
+        path = scored.run.media_folder / sample.path
+        answer = media.answer(path)
+        small = media.small(path, str(sample.pixels_sha256)) if answer is None else None
+        shown.append(Shown(small, answer, key[0], scored.cases[key[0]].prompt, value))
     return column, shown
 
 
