@@ -42,7 +42,7 @@ class Means:
 
     means: dict[str, Mean]
     covariance: Floats
-    """[K, K] of the means in the order of `means`: for joint regions of two metrics. Subjects alone are drawn in it."""
+    """[K, K] of the means in the order of `means`: for joint regions of two metrics. NaN where an error is not known."""
 
 
 @dataclass(frozen=True)
@@ -84,20 +84,21 @@ class Laid:
         if not len(held):
             return Means({}, np.zeros((0, 0)))
         sums, counts = self.sums[held], self.counts[held]
+        of_units = counts
         if self.design.prompts == "crossed":
             found = resample_crossed(sums, counts, n_resamples=n_resamples, seed=seed)
-            sums, counts = sums.sum(2), counts.sum(2)
+            of_units = counts.sum(2)
         else:
             strata = self.stratum if self.design.strata else None
             found = resample(sums, counts, strata=strata, n_resamples=n_resamples, seed=seed)
         low, high, _ = found.bounds((1 - level) / 2)
-        n_units = (counts > 0).sum(1)
+        n_units = (of_units > 0).sum(1)
         low, high = (np.where(n_units < 2, np.nan, bound) for bound in (low, high))
         told = {
             self.names[place]: Mean(float(found.estimate[k]), float(low[k]), float(high[k]), int(n_units[k]))
             for k, place in enumerate(held)
         }
-        return Means(told, _covariance(sums, counts, self.stratum))
+        return Means(told, _covariance(sums, counts, self.stratum, found.error))
 
 
 def lay(
@@ -166,8 +167,31 @@ def _plain(pairs: Pairs, layout: Layout) -> tuple[Floats, Floats]:
     return sums, counts
 
 
-def _covariance(sums: Floats, counts: Floats, stratum: Codes) -> Floats:
-    """[K, K]: linearised, from each unit's sum less the stratum's ratio times its count."""
+def _covariance(sums: Floats, counts: Floats, stratum: Codes, error: Floats) -> Floats:
+    """[K, K]: the errors of the means, correlated as the series are over what is drawn.
+
+    sums, counts: [K, U], or [K, U, P] where prompts are drawn too; error: [K].
+    """
+    if sums.ndim == 2:
+        together = _linearised(sums, counts, stratum)
+    else:
+        together = sum(
+            (
+                _linearised(sums.sum(axis), counts.sum(axis), np.zeros(sums.shape[3 - axis], dtype=np.intp))
+                for axis in (2, 1)
+            ),
+            start=np.zeros((len(sums), len(sums))),
+        )
+    spread = np.sqrt(np.diag(together))
+    size = np.outer(spread, spread)
+    correlation = np.divide(together, size, out=np.zeros_like(together), where=size > 0)
+    np.fill_diagonal(correlation, 1.0)
+    scaled: Floats = correlation * np.outer(error, error)
+    return scaled
+
+
+def _linearised(sums: Floats, counts: Floats, stratum: Codes) -> Floats:
+    """[K, K]: products of each unit's sum less the stratum's ratio times its count."""
     total = counts.sum(1)
     out = np.zeros((len(sums), len(sums)))
     for label in np.unique(stratum):

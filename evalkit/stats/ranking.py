@@ -87,6 +87,10 @@ class Told(NamedTuple):
     """a - b."""
     p_value: float
     """Adjusted by max-t over all pairs, in one step."""
+    n_pairs: int
+    """Samples that both have a value of: what the difference is made of."""
+    n_missing: int
+    """Samples that either has no value of."""
 
 
 def rank_pairs(
@@ -112,8 +116,8 @@ def rank_pairs(
     inference = infer_joint(joint, n_resamples=n_resamples, seed=seed)
     adjusted = max_t(inference.observed, inference.null, step_down=False)
     told = [
-        Told(a, b, float(difference), float(p))
-        for (a, b), difference, p in zip(two, inference.resamples.estimate, adjusted, strict=True)
+        Told(a, b, float(difference), float(p), int(pairs.complete.sum()), int((~pairs.complete).sum()))
+        for (a, b), difference, p, pairs in zip(two, inference.resamples.estimate, adjusted, joint.pairs, strict=True)
     ]
     sign = 1 if higher_is_better else -1
     better = {(t.a, t.b) if sign * t.difference > 0 else (t.b, t.a) for t in told if t.p_value <= 1 - level}

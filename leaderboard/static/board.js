@@ -127,7 +127,7 @@
       if (found.r) say("Ranks it may have", found.r[0] === found.r[1] ? String(found.r[0]) : `${Math.min(...found.r)} to ${Math.max(...found.r)}`);
       if (found.g) say("Cannot be told from", `runs that share a letter: ${found.g}`);
       if (found.d) say("In-domain", "the method was trained on this metric's family");
-      if (found.c) say("Above the ceiling", "better than the real images, which no method should be");
+      if (found.c) say("Above the real images", "more like the reference than other true pictures of the subject: look for copying");
       if (found.x) say("Not compared", found.x);
     }
     say("Signature", column.signature.replaceAll("|", " | "));

@@ -34,7 +34,7 @@
   const draw = () => {
     const i = x.selectedIndex, j = y.selectedIndex, first = data.columns[i], second = data.columns[j];
     const runs = data.rows.filter((row) => (row.kind !== "control" || controls.checked) && row.cells[i] && row.cells[j] && row.cells[i].v !== null && row.cells[j].v !== null)
-      .map((row) => ({ row, x: row.cells[i].v, y: row.cells[j].v, apart: Boolean(row.cells[i].x || row.cells[j].x) }));
+      .map((row) => ({ row, x: row.cells[i].v, y: row.cells[j].v, apart: Boolean(row.other || row.cells[i].x || row.cells[j].x) }));
     const rivals = runs.filter((run) => run.row.kind !== "control" && !run.apart);
     const ink = colour("--ink"), soft = colour("--soft"), line = colour("--line");
     const regions = [], traces = [];

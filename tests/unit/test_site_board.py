@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from evalkit.errors import ProblemsError, UsageError
+from evalkit.leaderboard.site.build import build
 from evalkit.leaderboard.site.collect import boards, collect, slug
 from evalkit.leaderboard.site.data import board_data
 from evalkit.leaderboard.site.exports import to_bibtex, to_csv, to_latex, to_markdown
@@ -99,16 +100,34 @@ def test_another_prompt_under_the_same_name_is_another_case(tmp_path: Path, thre
 
 def test_controls_stand_last_without_ranks_and_the_ceiling_marks_what_is_surely_above(tmp_path: Path) -> None:
     runs = [
-        write_run(tmp_path / name, {"clip_t": values(mean, seed=k, spread=0.1)}, method=name)
-        for k, (name, mean) in enumerate((("real_images", 0.0), ("low", -1.0), ("high", 30.0), ("noise", -9.0)))
-    ]
+        write_run(
+            tmp_path / name, {m: values(mean, seed=k, spread=0.1) for m in ("clip_t", "dino_i")}, method=name
+        )
+        for k, (name, mean) in enumerate((("real_images", 0.0), ("low", 1.0), ("high", 30.0), ("noise", -9.0)))
+    ]  # fmt: skip
     found = board(runs).board
     assert [row.kind for row in found.rows] == ["folder", "folder", "control", "control"]
-    cells = {row.name: row.cells["clip_t"] for row in found.rows}
-    assert cells["high"].above_ceiling
-    assert not cells["low"].above_ceiling
-    assert cells["noise"].highest is None
+    cells = {row.name: row.cells for row in found.rows}
+    assert cells["high"]["dino_i"].above_ceiling
+    assert not cells["low"]["dino_i"].above_ceiling  # above the ceiling's mean, within its interval
+    assert not cells["high"]["clip_t"].above_ceiling  # true pictures are no bound on following a prompt
+    assert cells["noise"]["clip_t"].highest is None
     assert found.columns[0].unranked is None
+
+
+def test_a_pair_says_of_how_many_samples_it_is(tmp_path: Path) -> None:
+    gone = {("clip_t", s, p): State.NO_FACE for s in range(12) for p in range(2)}
+    runs = [
+        write_run(tmp_path / name, {"clip_t": values(mean, seed=k)}, method=name, states=gone if name == "b" else None)
+        for k, (name, mean) in enumerate((("a", 0.0), ("b", 1.0), ("c", 2.0)))
+    ]
+    told = {(one.a, one.b): one for one in board(runs).ranks["clip_t"].pairs}
+    whole = SUBJECTS * PROMPTS
+    assert (told["a", "b"].n_pairs, told["a", "b"].n_missing) == (whole - 24, 24)
+    assert (told["a", "c"].n_pairs, told["a", "c"].n_missing) == (whole, 0)
+    site = build(runs, tmp_path / "site", resamples=199).path
+    (page,) = site.rglob("matrix-clip_t.html")
+    assert page.read_text(encoding="utf-8").count(f", on {whole - 24} of {whole}") == 4
 
 
 def test_what_cannot_be_ranked_says_why(tmp_path: Path) -> None:

@@ -40,6 +40,23 @@ def test_the_covariance_is_that_of_the_subject_means() -> None:
     assert found == pytest.approx(wanted)
 
 
+def test_the_covariance_is_as_wide_as_the_intervals_where_prompts_are_drawn_too() -> None:
+    rng = np.random.default_rng(5)
+    prompts = rng.normal(0, 0.3, (1, 4))
+    a, b = made(5) + prompts, made(6) + prompts
+    nested, crossed = (means({"a": frame(a), "b": frame(b)}, design=d).covariance for d in ("nested", "crossed"))
+    assert crossed[0, 0] > 4 * nested[0, 0]
+    assert crossed[0, 1] / np.sqrt(crossed[0, 0] * crossed[1, 1]) > 0.9
+    assert (np.linalg.eigvalsh(crossed) > -1e-12).all()
+
+
+def test_what_has_no_interval_has_no_covariance() -> None:
+    told = frame(made(6)).assign(stratum=np.repeat(["a", "b"], (116, 4)))
+    found = means({"a": told, "b": told}, design=Design(strata=True))
+    assert np.isnan(found.means["a"].low)
+    assert np.isnan(found.covariance).all()
+
+
 def test_missing_values_weigh_by_what_is_there() -> None:
     values = made(3)
     values[0, 1:] = np.nan

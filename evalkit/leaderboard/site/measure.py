@@ -70,7 +70,7 @@ def measure(key: BoardKey, entries: Sequence[Entry], *, resamples: int, seed: in
             columns[place] = column.model_copy(update={"unranked": told})
     categories = tuple(dict.fromkeys(case.category for e in entries for case in e.scored.cases.values()))
     categories = categories if len(categories) > 1 else ()
-    ceilings = _ceilings(alike, columns)
+    ceilings = _ceilings(alike, columns, found)
     rows = [_row(e, odd.get(e.slug), columns, found[e.slug], ranks, ceilings) for e in entries]
     rows = [
         row.model_copy(update={"by_category": _by_category(e, columns, categories, laid[e.slug], resamples, seed)})
@@ -186,17 +186,25 @@ def kind_of(entry: Entry) -> str:
     return entry.info.kind if entry.info is not None else "folder"
 
 
-def _ceilings(entries: Sequence[Entry], columns: Sequence[Column]) -> dict[str, float]:
-    """What the real images reach on each column with the column's signature."""
+def _ceilings(entries: Sequence[Entry], columns: Sequence[Column], found: Mapping[str, Means]) -> dict[str, float]:
+    """What the real images surely do not exceed, on each column with the column's signature that a copy maximises."""
     return {
-        column.label: value
+        column.label: mean.high if column.direction == "higher" else mean.low
         for entry in entries
         if entry.scored.result.method == CEILING
         for column in columns
         if (summary := entry.scored.result.scores.get(column.label)) is not None
-        and (value := summary.value) is not None
         and summary.signature == column.signature
+        and _copying_wins(entry.scored.card(column.label))
+        and (mean := found[entry.slug].means.get(column.label)) is not None
+        and math.isfinite(mean.high)
     }
+
+
+def _copying_wins(card: MetricCard) -> bool:
+    """Whether nothing is better than a picture that is the reference itself, as in measures of identity."""
+    best = card.range[1] if card.direction == "higher" else card.range[0]
+    return card.identical is not None and card.identical == best and "targets" in card.needs
 
 
 def _row(
