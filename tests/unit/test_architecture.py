@@ -21,13 +21,14 @@ HEAVY = {
     "torch", "torchvision", "transformers", "diffusers", "datasets", "open_clip", "pandas", "pyarrow", "scipy", "timm",
     "peft", "accelerate", "cv2", "dreamsim", "lpips", "facenet_pytorch", "plotly", "av", "huggingface_hub", "safetensors",
 }  # fmt: skip
-ANYBODY = {"errors", "files", "paths", "progress", "content", "registry", "nouns", ""}
+ANYBODY = {"processes", "errors", "files", "paths", "progress", "content", "registry", "nouns", ""}
 MAY_IMPORT = {
     "errors": set(),
     "paths": set(),
     "files": {"errors"},
     "content": {"errors"},
-    "progress": set(),
+    "processes": set(),
+    "progress": {"processes"},
     "registry": {"errors"},
     "nouns": {"errors"},
     "media": {"errors", "files", "nouns"},

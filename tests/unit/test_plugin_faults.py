@@ -205,4 +205,6 @@ def test_a_method_that_answers_a_job_twice_is_named(tmp_path: Path, install: Cal
 
 def test_a_sound_benchmark_and_method_run(tmp_path: Path, install: Callable[..., Tiny]) -> None:
     install(method=FakeMethod())
-    assert generate_only("fake", asked(tmp_path))[1:] == (4, 4)
+    again = generate_only("fake", asked(tmp_path))
+    assert again is not None
+    assert again[1:] == (4, 4)
