@@ -12,7 +12,10 @@ from pathlib import Path
 
 COMMANDS = (
     (), ("run",), ("generate",), ("score",), ("show",), ("list",), ("describe",), ("doctor",), ("audit",), ("validate",),
-    ("agree",), ("judge",),
+    ("compare",), ("diff",), ("plan",), ("gate",), ("gate", "freeze"), ("agree",), ("judge",),
+    ("leaderboard",), ("leaderboard", "build"), ("leaderboard", "serve"), ("leaderboard", "verify"),
+    ("leaderboard", "add"), ("leaderboard", "init"),
+    ("data",), ("data", "list"), ("data", "fetch"), ("data", "verify"),
     ("cache",), ("cache", "show"), ("cache", "prune"), ("sandbox",), ("sandbox", "draw"), ("sandbox", "train"),
 )  # fmt: skip
 TARGET = Path(__file__).with_name("commands.md")

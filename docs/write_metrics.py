@@ -6,15 +6,14 @@ python docs/write_metrics.py
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.features.backbones import backbones
 from evalkit.features.weights import NO_WEIGHTS, SERVED
-from evalkit.metrics.validity import CHANGES
+from evalkit.metrics.validity import BATTERIES
 from evalkit.registry import METRICS, entries, load
-from evalkit.sandbox.validity.changes import GRADES, UNITS
+from evalkit.sandbox.validity.batteries import GRADES, UNITS
 from evalkit.sandbox.validity.report import Curve, Report, read_stored, told
 
 if TYPE_CHECKING:
@@ -24,14 +23,45 @@ TARGET = Path(__file__).with_name("metrics.md")
 SECONDS = Path(__file__).resolve().parents[1] / "perf" / "metric_seconds.json"
 HEAD = """# Metrics
 
-Written by `python docs/write_metrics.py` from `metrics/*/card.yaml` and `metrics/*/validity.json`. Each variant of every
-metric reproduces its source's computation on the same weights and pictures within the tolerance; the test named holds it
-there. The licence is that of the published weights, which evalkit does not carry.
+Written by `python docs/write_metrics.py` from `metrics/*/card.yaml` and `metrics/*/validity.json`. The test named holds a
+variant to what stands under `against`: where that is public code, to its computation, run or written out again, on the same
+weights and inputs within the tolerance; where it is a paper's text, to the formula written out again. `tests/golden/README.md`
+says which numbers are of the authors' own code. What a judge replies cannot be held: tests hold what it is asked and how its
+replies are read. Where `text_alignment` and `cqs_har` ask VQAScore's model, `vqascore` holds its answers. The licence is that
+of the published weights, which evalkit does not carry.
 """
+TESTS = {
+    "golden/test_metric_variants.py": (
+        "aesthetic", "clip_i", "clip_t", "cqs_har@clip_sandbox", "dino_i", "dreamsim", "dreamsim_pairwise", "hps", "image_reward",
+        "lpips", "text_alignment@clip_joint", "text_alignment@clip_own",
+    ),
+    "golden/test_video_variants.py": (
+        "aesthetic@opens2v_video", "clip_i@consis_gcpo", "clip_t@consis_gcpo", "dino_i@consis_gcpo", "temporal_consistency",
+    ),
+    "golden/test_masked_variants.py": (
+        "consistency_ratio", "dino_nssm", "diversity_over_consistency", "mtg_nssm", "sdino", "si_iou", "vsm",
+    ),
+    "golden/test_face_variants.py": ("facesim",),
+    "golden/test_vlm_official.py": ("gme_score", "q_align", "vqascore"),
+    "golden/test_extractors_yolo_world.py": ("nexus_score",),
+    "golden/test_opens2v_numbers.py": ("opens2v_total",),
+    "golden/test_reference_numbers.py": ("char_bleu",),
+    "unit/test_answers.py": ("choice", "dense_segment_score", "gpt_score", "recognition"),
+    "unit/test_facesim.py": ("facesim@frames", "facesim@opens2v_video", "facesim@opens2v_arc", "facesim@opens2v_cur"),
+    "unit/test_insightface.py": ("facesim@arc", "facesim@cur"),
+    "unit/test_judged_metrics.py": ("concept_preservation", "prompt_following"),
+    "unit/test_metrics_registered.py": ("text_alignment",),
+    "unit/test_motion.py": ("motion_amplitude",),
+    "unit/test_set_metrics.py": ("cqs_har",),
+    "unit/test_smoothness.py": ("motion_smoothness",),
+    "unit/test_vlm_metrics.py": ("natural_score",),
+}  # fmt: skip
+"""The test that holds each metric, and variants that have another."""
 VALIDITY = """## Validity
 
-`evalkit validate METRIC` shows a metric pictures of the embedded world that are changed in known, graded ways, and holds
-it to what its card says it should respond to and what it should ignore, which was written from what the metric means.
+`evalkit validate METRIC` shows a metric pictures of the embedded world that are changed in known, graded ways, or clips, or
+sets of pictures, whichever it reads, and holds it to what its card says it should respond to and what it should ignore, which
+was written from what the metric means.
 Backbones are the embedded ones: the table says how a measure behaves on features that know this world, and nothing of the
 published backbones.
 
@@ -87,24 +117,25 @@ def _variants(metric: Metric, report: Report | None, seconds: dict[str, float]) 
         validity = _count(report) if report is not None and report.variant == name else "-"
         models = dict.fromkeys(spec.model for spec in (variant.extractor, *variant.beside.values()))
         licence = "; ".join(map(_licence, models))
-        told = (f"`{card.name}`", f"`{name}`", _cell(variant.source), _test(metric), f"{variant.tolerance:g}")
+        told = (
+            f"`{card.name}`",
+            f"`{name}`",
+            _cell(variant.source),
+            f"`tests/{test_of(card.name, name)}`",
+            f"{variant.tolerance:g}",
+        )
         cost = f"{seconds[card.name]:g}" if name == card.default_variant and card.name in seconds else "-"
         rows.append(_row((*told, validity, cost, licence)))
     return rows
 
 
-def _test(metric: Metric) -> str:
-    """The golden test that names the metric most often, or else the unit test that does."""
-    name = re.compile(rf"[\"@/]{metric.card.name}[\"@]|metrics[./]{metric.card.name}\b")
-    root = Path(__file__).resolve().parents[1] / "tests"
-    for folder in ("golden", "unit"):
-        counts = {
-            path: len(name.findall(path.read_text(encoding="utf-8"))) for path in (root / folder).glob("test_*.py")
-        }
-        best = min(counts, key=lambda path: (-counts[path], path.name))
-        if counts[best]:
-            return f"`tests/{folder}/{best.name}`"
-    raise LookupError(f"wanted a test that names {metric.card.name}, found none; write one")
+def test_of(metric: str, variant: str) -> str:
+    """The test that holds a variant, below `tests/`. Raises: LookupError for one that no test is named of."""
+    tests = {name: test for test, names in TESTS.items() for name in names}
+    for name in (f"{metric}@{variant}", metric):
+        if name in tests:
+            return tests[name]
+    raise LookupError(f"wanted the test that holds {metric}@{variant} in TESTS, found none; name it there")
 
 
 def _licence(model: str) -> str:
@@ -127,8 +158,14 @@ def _count(report: Report) -> str:
 
 
 def _changes() -> list[str]:
-    rows = [_row((change, ", ".join(f"{grade:g}" for grade in GRADES[change]), UNITS[change])) for change in CHANGES]
-    return [*_table(("change", "grades, none first", "what")), *rows]
+    parts: list[str] = []
+    for battery, changes in BATTERIES.items():
+        grades, units = GRADES[battery], UNITS[battery]
+        rows = [
+            _row((change, ", ".join(f"{grade:g}" for grade in grades[change]), units[change])) for change in changes
+        ]
+        parts += [*_table((f"change of {battery}", "grades, none first", "what")), *rows, ""]
+    return parts[:-1]
 
 
 def _verdicts(reports: dict[str, Report]) -> list[str]:

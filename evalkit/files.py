@@ -91,8 +91,8 @@ def inside(root: Path, relative: str) -> Path:
     need not exist. `..` is allowed as long as the path never climbs above `root`; symbolic links are followed, and
     one that ends outside `root` is refused.
 
-    Raises: DataError for an empty or absolute path, one with a drive or a NUL, one that leaves `root`, or `root`
-    itself.
+    Raises: DataError for an empty or absolute path, one with a drive or a NUL, one that leaves `root`, `root` itself, or a
+    name that the file system cannot hold.
 
     >>> inside(Path("data"), "../etc/passwd")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -109,6 +109,7 @@ def inside(root: Path, relative: str) -> Path:
     try:
         base = root.resolve()
         path = base.joinpath(*parts).resolve()
+        path.exists()  # asks the system, which refuses names that it cannot hold
     except (OSError, RuntimeError) as error:  # RuntimeError: how Python 3.11 and 3.12 report a loop of links
         raise _outside(root, relative, f"which cannot be resolved ({error})") from error
     if not path.is_relative_to(base):

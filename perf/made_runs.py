@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from evalkit.engine.result import Result
 from evalkit.engine.summary import MetricSummary
+from evalkit.media import decode_image
 from evalkit.nouns import Case, MetricChoice, Reference, Sample, Score, Signature, State
 from evalkit.registry import METRICS, load
 from evalkit.runs.cases import RunCase
@@ -39,8 +41,9 @@ def _run(path: Path, number: int, metrics: list[str], pictures: Path | None, sha
     seen = [choice.metric for choice in choices]
     labels = [c.metric if c.metric not in seen[:i] else c.column for i, c in enumerate(choices)]
     identity = RunIdentity(
-        method=path.name, method_version="1", method_config={}, benchmark="dreambench_pp", profile="sandbox"
-    )
+        method=path.name, method_version="1", method_config={"samples": str(pictures)} if pictures else {},
+        benchmark="dreambench_pp", profile="sandbox",
+    )  # fmt: skip
     request = RunRequest(protocol="extended", metrics=choices, seeds=(0,))
     cases = [_case(s, p, subjects) for s in range(subjects) for p in range(prompts)]
     rows: list[list[Score]] = [[] for _ in cases]
@@ -87,6 +90,11 @@ def _case(subject: int, prompt: int, subjects: int) -> RunCase:
 def _sample(case: RunCase, method: str, pictures: Path | None) -> Sample:
     path = str(pictures / f"{case.case_id}.png") if pictures else f"{case.case_id}/seed_0.png"
     return Sample(
-        case_id=case.case_id, seed=0, state="made", path=path, pixels_sha256=case.sha256, case_sha256=case.sha256,
-        method=method, method_version="1",
+        case_id=case.case_id, seed=0, state="made", path=path, case_sha256=case.sha256, method=method, method_version="1",
+        pixels_sha256=_pixels(path) if pictures else case.sha256,
     )  # fmt: skip
+
+
+@cache
+def _pixels(path: str) -> str:
+    return decode_image(Path(path)).sha256

@@ -64,7 +64,9 @@ class Benchmark(Protocol):
     def fetch(self, folder: Path) -> Path:
         """Brings the data from where it is published into `folder` in the official layout; returns the folder to load.
 
-        Raises DataError saying how to get the data where it is not published as such or cannot be reached.
+        Whole or not at all: `evalkit.benchmarks.hub_files` and `hub` do so. What is there is left and not brought again. Who
+        calls (`evalkit.benchmarks.obtain`) shows the terms first, verifies, and writes the manifest without which no run
+        takes the folder. Raises DataError saying how to get the data where it is not published as such or cannot be reached.
         """
         ...
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
 
+from evalkit.benchmarks.json_files import keys_twice
 from evalkit.errors import DataError, ProblemsError
 from evalkit.files import inside
 from evalkit.media.kinds import CALLED, SUFFIXES
@@ -153,6 +154,8 @@ def _by_manifest(manifest: Path, benchmark: Loaded) -> tuple[dict[Pair, list[Pat
         where = f"{MANIFEST} line {number}"
         try:
             line = ManifestLine.read(text, where=where)
+            if twice := keys_twice(text):
+                raise DataError(f"{where}: wanted each key once, found {twice[0]!r} again; keep one")
             path = inside(manifest.parent, line.file)
         except DataError as error:
             problems.append(str(error) if where in str(error) else f"{where}: {error}")

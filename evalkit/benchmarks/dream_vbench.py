@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from evalkit.benchmarks.base import Loaded
-from evalkit.benchmarks.dreambench import ACTIONS_FILE, read_dreambench
-from evalkit.benchmarks.json_files import read_json
+from evalkit.benchmarks.dreambench import ACTIONS_FILE, DREAMBENCH, read_dreambench
+from evalkit.benchmarks.json_files import Text, read_json, repeated
+from evalkit.benchmarks.layout import listed
 from evalkit.benchmarks.spec import read_spec
 from evalkit.content import content
-from evalkit.errors import DataError
+from evalkit.errors import DataError, ProblemsError
 from evalkit.nouns import Case, Noun
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Action(Noun):
 
     subjects: tuple[str, ...] = Field(min_length=1, max_length=2)
     """Names of DreamBench's subjects."""
-    prompt: str = Field(min_length=1)
+    prompt: Text
 
 
 class DreamVBench:
@@ -60,8 +61,11 @@ class DreamVBench:
         root, found, world = read_dreambench(data, self.spec)
         own = root / ACTIONS_FILE
         path = own if own.exists() else content("benchmarks", self.spec.name, "evalkit_actions", ACTIONS_FILE)
+        actions = read_actions(path)
+        if problems := list(_faults(actions, found)):
+            raise ProblemsError(f"{str(path)!r} does not fit DreamBench's subjects", problems)
         wanted = _SIZES.get(name)
-        cases = tuple(case for case in _cases(read_actions(path), found, path) if wanted in (None, len(case.subjects)))
+        cases = tuple(case for case in _cases(actions, found) if wanted in (None, len(case.subjects)))
 
         def real_clip(case: Case, seed: int) -> TrueClip | None:
             return None if world is None else world.clip(case.case_id, seed)
@@ -70,8 +74,8 @@ class DreamVBench:
         return Loaded(self.spec, name, cases, root, lambda _case, _seed: None, world=drawn, real_clip=real_clip)
 
     def fetch(self, folder: Path) -> Path:
-        """Raises DataError: the photographs are DreamBench's, of which no hub id is known."""
-        raise DataError(f"wanted to fetch {self.spec.title} into {str(folder)!r}, found no way; {self.spec.source.get}")
+        """Brings DreamBench's photographs; the prompts travel with evalkit. Raises: see `fetch_files`."""
+        return DREAMBENCH.fetch(folder)
 
     def embed(self, folder: Path) -> Path:
         """Writes the embedded world's subjects, with prompts for clips, into a folder in `folder`. Raises: RunError."""
@@ -84,19 +88,27 @@ DREAM_VBENCH = DreamVBench()
 
 
 def read_actions(path: Path) -> tuple[Action, ...]:
-    """A prompt file: a JSON list of objects with `subjects` (one or two) and `prompt`. Raises: DataError."""
+    """A prompt file: a JSON list of objects with `subjects` (one or two) and `prompt`. Raises: DataError, ProblemsError."""
     actions = read_json(path, tuple[Action, ...])
     if not actions:
         raise DataError(f"{path}: wanted prompts, found none; write one or take evalkit's own")
     return actions
 
 
-def _cases(actions: Sequence[Action], data: DreamBenchData, path: Path) -> Iterator[Case]:
+def _faults(actions: Sequence[Action], data: DreamBenchData) -> Iterator[str]:
+    """A line for each prompt whose subjects are not to be had."""
+    for number, action in enumerate(actions):
+        if strangers := [subject for subject in action.subjects if subject not in data.facts.classes]:
+            one = next(iter(data.facts.classes))
+            yield f"{number}: wanted subjects of DreamBench, found {listed(strangers)}; {one!r} is one"
+        elif twice := repeated(action.subjects):
+            yield f"{number}: wanted two subjects, found {twice[0]!r} twice; name it once or another beside it"
+
+
+def _cases(actions: Sequence[Action], data: DreamBenchData) -> Iterator[Case]:
     facts, numbers = data.facts, Counter[tuple[str, ...]]()
     for action in actions:
         subjects = action.subjects
-        if strangers := [subject for subject in subjects if subject not in facts.classes]:
-            raise DataError(f"{path}: wanted subjects of DreamBench, found {strangers[0]!r}; `backpack` is one")
         shown = tuple(data.chosen(subject) for subject in subjects)
         index = numbers[subjects]
         numbers[subjects] += 1

@@ -12,6 +12,7 @@ from evalkit.benchmarks.base import Loaded
 from evalkit.benchmarks.dreambench_cases import DreamBenchData, dreambooth_cases, uno_multi_cases, uno_single_cases
 from evalkit.benchmarks.dreambench_facts import DreamBenchFacts
 from evalkit.benchmarks.dreambench_prompts import PromptFile, parse_prompt_file
+from evalkit.benchmarks.hub_files import fetch_files
 from evalkit.benchmarks.layout import (
     Checked,
     compare_names,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from evalkit.sandbox.scenes import SceneWorld
 
 PROMPT_FILE = "prompts_and_classes.txt"
+BELOW = "dataset"
+"""What the published repository calls the folder."""
 WORLD_FILE = "world.json"
 ACTIONS_FILE = "prompts.json"
 """Prompts of videos, which `dream_vbench` reads."""
@@ -83,11 +86,14 @@ class DreamBench:
         return Loaded(self.spec, name, cases, root, real_image, official, world.version)
 
     def fetch(self, folder: Path) -> Path:
-        """Raises DataError: the photographs are published as files of a repository, and no hub id is known."""
-        raise DataError(
-            f"wanted to fetch {self.spec.title} into {str(folder)!r}, found no hub dataset of it; "
-            f"{self.spec.source.get}"
-        )
+        """Brings the photographs, prompts and licences from the hub. A `folder` that holds them is returned as it is.
+
+        Raises: see `fetch_files`.
+        """
+        if not (folder / BELOW / PROMPT_FILE).exists():
+            source = self.spec.source
+            fetch_files(str(source.hub), folder, wanted=(f"{BELOW}/**",), get=source.get)
+        return folder
 
     def embed(self, folder: Path) -> Path:
         """Writes the embedded world's subjects and pairs into a folder of its version in `folder`. Raises: RunError."""
@@ -104,7 +110,7 @@ def read_dreambench(data: Path, spec: BenchmarkSpec) -> tuple[Path, DreamBenchDa
 
     `spec` is told where something is wrong. Raises: DataError, ProblemsError (see Benchmark.load).
     """
-    root = find_root(data, spec, mark=PROMPT_FILE, below="dataset")
+    root = find_root(data, spec, mark=PROMPT_FILE, below=BELOW)
     world = _world(root)
     found, problems = _read(root, DREAMBENCH.spec, world)
     if problems:

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _MAX_BYTES = 2 * 2**30
-_ANSWER_WITHIN_S = 5.0
+ANSWER_WITHIN_S = 5.0
+_TOLD = 240
 
 
 class HubArchive(Noun):
@@ -43,8 +45,7 @@ def fetch_archive(dataset: str, archive: HubArchive, *, get: str) -> Path:
         path = _download(dataset, archive)
     # The hub client raises errors of its own, of its HTTP library and of the system; all mean that there is no file.
     except Exception as error:
-        why = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"cannot fetch {archive.file!r} of the hub dataset {dataset!r} ({why:.160}); {get}") from error
+        raise cannot_fetch(dataset, repr(archive.file), error, get) from error
     found = sha256_file(path)
     if found != archive.sha256:
         raise DataError(
@@ -62,27 +63,34 @@ def _download(dataset: str, archive: HubArchive) -> Path:
     if isinstance(cached, str):
         return Path(cached)
     # hf_hub_download tries six times over 24 s when there is no network; one request tells the same at once.
-    get_session().head(constants.ENDPOINT, timeout=_ANSWER_WITHIN_S)
+    get_session().head(constants.ENDPOINT, timeout=ANSWER_WITHIN_S)
     return Path(hf_hub_download(dataset, name, repo_type="dataset", revision=commit))
 
 
-def fetch_files(dataset: str, folder: Path, *, wanted: Sequence[str], get: str) -> None:
-    """Brings the files of a hub dataset that fit `wanted`, patterns such as `Images/**`, into `folder`, as they are there.
+def cannot_fetch(dataset: str, what: str, error: Exception, get: str) -> DataError:
+    """The one line for whatever keeps the hub client from bringing `what`; a gate says where it is opened."""
+    if type(error).__name__ == "GatedRepoError":
+        return DataError(
+            f"cannot fetch {what} of the hub dataset {dataset!r}, which the hub gives to those alone who accept its "
+            f"terms: do so at https://huggingface.co/datasets/{dataset}, `hf auth login`, and run the same again"
+        )
+    why = " ".join(str(error).split()) or type(error).__name__
+    if type(error).__name__ == "LocalEntryNotFoundError":
+        why = "offline, and nothing of it is in the hub client's cache on this machine"
+    return DataError(f"cannot fetch {what} of the hub dataset {dataset!r} ({why:.{_TOLD}}); {get}")
 
-    Honours `HF_HUB_OFFLINE`; a call that was interrupted is gone on from. Raises: DataError in one line, ending in `get`
-    (how to get the data), when the hub cannot be reached or lacks them.
-    """
-    from huggingface_hub import constants, get_session, snapshot_download
 
+@contextmanager
+def hub_offline(wanted: bool) -> Iterator[None]:
+    """Where `wanted`, keeps the hub client off the network meanwhile, as `HF_HUB_OFFLINE=1` does for good."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or wanted
     try:
-        get_session().head(constants.ENDPOINT, timeout=_ANSWER_WITHIN_S)
-        snapshot_download(dataset, repo_type="dataset", local_dir=folder, allow_patterns=list(wanted))
-    except Exception as error:  # as in `fetch_archive`
-        why = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"cannot fetch {listed(wanted)} of the hub dataset {dataset!r} ({why:.160}); {get}") from error
-    lacking = [name for name in wanted if not (folder / name.removesuffix("/**")).exists()]
-    if lacking:
-        raise DataError(f"wanted {listed(lacking)} in the hub dataset {dataset!r}, found none; {get}")
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def unpack(path: Path, folder: Path, *, tops: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evalkit.benchmarks.base import Loaded
-from evalkit.benchmarks.hub import fetch_files
+from evalkit.benchmarks.hub_files import fetch_files
 from evalkit.benchmarks.layout import Checked, find_root, heading, undecodable
 from evalkit.benchmarks.opens2v_layout import Entry, OpenS2VFacts, cases_of, read_entries
 from evalkit.benchmarks.spec import read_spec

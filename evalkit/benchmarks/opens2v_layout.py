@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from evalkit.benchmarks.json_files import load_json
 from evalkit.benchmarks.layout import compare_names, listed
 from evalkit.errors import DataError
 from evalkit.files import inside
@@ -50,15 +50,12 @@ class Entry(NamedTuple):
 
 def read_entries(root: Path, domain: Domain) -> tuple[tuple[Entry, ...], list[str]]:
     """The entries of a domain in the order of its file, and a line for each problem."""
-    try:
-        told = json.loads((root / domain.file).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        return (), [f"{domain.file}: cannot be read ({error.strerror or error}); fetch it again"]
-    except ValueError as error:
-        return (), [f"{domain.file}: wanted JSON, found {error}; fetch it again"]
+    told, problems = load_json(root / domain.file, name=domain.file)
+    if told is None and problems:
+        return (), problems
     if not isinstance(told, dict):
         return (), [f"{domain.file}: wanted a mapping of ids to entries, found {type(told).__name__}; fetch it again"]
-    entries, problems = [], []
+    entries = []
     for case_id, entry in told.items():
         lines = list(_faults(case_id, entry, domain.counts, root))
         problems += [f"{domain.file}, {case_id!r}: {line}" for line in lines]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,10 @@ class Source(Noun):
     hub: str | None = None
     """Id of the dataset on the hub, where there is one."""
     licence: str
+    accept: str | None = None
+    """Name of a licence that is to be accepted by that name before the data are fetched, as where use is not free to all."""
+    size: str | None = None
+    """How much there is to fetch, where it is known."""
     get: str
     """One sentence: how a user gets the data onto this machine."""
 
@@ -64,6 +68,10 @@ class BenchmarkSpec(Noun):
     protocols: tuple[Protocol, ...] = Field(min_length=1)
     sandbox: bool
     """True where an embedded counterpart exists."""
+    data_of: Name | None = None
+    """The benchmark whose data it reads, where it has none of its own."""
+    sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = {}
+    """Of published files, by their path below the folder that is loaded; `evalkit data verify` holds those that are there to it."""
     shipped: Name | None = None
     """Folder beside the spec whose data travels with evalkit, for benchmarks that are texts of our own."""
     facts: dict[str, Any] = {}

@@ -6,11 +6,12 @@ Source: ASemConsist, appendix E.1, for the criteria; its stories are not public.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
 from evalkit.benchmarks.base import Loaded
+from evalkit.benchmarks.json_files import Text, validated
 from evalkit.benchmarks.layout import Checked, compare_names, entries, heading, listed, pictures_by_stem, undecodable
 from evalkit.benchmarks.spec import read_spec
 from evalkit.content import content, read_yaml
@@ -32,9 +33,9 @@ WORLD_FILE = "world.json"
 class Story(Noun):
     """One story of a prompt file."""
 
-    subject: str = Field(min_length=1)
+    subject: Text
     style: str = ""
-    settings: tuple[str, ...] = Field(min_length=2)
+    settings: tuple[Text, ...] = Field(min_length=2)
     """What is particular to each picture: at least two, since the subject is compared between them."""
 
     @property
@@ -43,7 +44,7 @@ class Story(Noun):
         return f"{self.style} {self.subject}".strip()
 
 
-StoryFile = dict[Name, list[Story]]
+StoryFile = dict[Annotated[Name, Field(max_length=100)], list[Story]]
 
 
 class Stories:
@@ -109,17 +110,12 @@ def prompt_file(data: Path, spec: BenchmarkSpec) -> Path:
 def read_stories(path: Path) -> StoryFile:
     """A prompt file in ConsiStory+'s form: domain to stories, each with `subject`, `style` and `settings`.
 
-    Raises: DataError naming the first thing that is not of that form.
+    Raises: DataError for a file that is no YAML or has no story, ProblemsError for everything that is not of that form.
     """
-    try:
-        stories = TypeAdapter(StoryFile).validate_python(read_yaml(path))
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join(map(str, problem["loc"])) or "document"
-        raise DataError(
-            f"{path}: wanted domains of stories with subject, style and settings, found at {where}: {problem['msg']}"
-        ) from None
-    if not any(stories.values()):
+    stories, problems = validated(read_yaml(path), StoryFile, lambda where, told: f"{where}: {told}")
+    if problems:
+        raise ProblemsError(f"{path}: wanted domains of stories with subject, style and settings", problems)
+    if stories is None or not any(stories.values()):
         raise DataError(f"{path}: wanted stories, found none; write one or take evalkit's own")
     return stories
 
@@ -135,7 +131,8 @@ def _references(data: Path, stories: StoryFile) -> tuple[dict[str, Reference], l
         return {}, []
     pictures, problems = pictures_by_stem(data / "references", "references")
     problems += compare_names("references", [*told], pictures)
-    masks, lines = pictures_by_stem(data / "masks", "masks") if (data / "masks").is_dir() else ({}, [])
+    masks, lines = pictures_by_stem(data / "masks", "masks")
+    problems += compare_names("masks", [*told], {*masks, *told})
     found = {
         name: Reference(
             path=f"references/{pictures[name].name}",

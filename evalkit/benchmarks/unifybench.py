@@ -10,10 +10,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from evalkit.benchmarks.base import Loaded
+from evalkit.benchmarks.hub_files import fetch_files
 from evalkit.benchmarks.layout import Checked, find_root, heading, undecodable
 from evalkit.benchmarks.spec import read_spec
-from evalkit.benchmarks.unifybench_layout import CONCEPTS, Concept, is_text_only, read_concepts
-from evalkit.errors import DataError, ProblemsError
+from evalkit.benchmarks.unifybench_layout import CONCEPTS, PROMPTS, Concept, is_text_only, is_there, read_concepts
+from evalkit.errors import ProblemsError
 from evalkit.nouns import Case
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from evalkit.nouns import Medium, Reference
 
 WORLD_FILE = "world.json"
-_OFFICIAL_TASKS = {"rec": "rec", "vqa": "vqa", "text_only": "qa"}
-"""Types of questions in the files, and what the tables call them; others with `choice` in their name are `choice`."""
 _MEDIUM: dict[str, Medium | None] = {"understanding": "text", "generation": "image"}
 """Protocols of one medium; the others have both."""
 
@@ -56,14 +55,17 @@ class UnifyBench:
         """
         name = self.spec.protocol(protocol).name
         root = find_root(data, self.spec, mark=CONCEPTS, below="unictokens_data")
-        concepts = read_concepts(root, plus=self._plus)
+        drawn = (root / WORLD_FILE).exists()
+        concepts, problems = read_concepts(root, plus=self._plus)
+        problems += [] if drawn else self._counts(concepts)
+        shown = {path for concept in concepts for path in concept.shown_paths}
+        problems += undecodable(root, (Checked(path) for path in sorted(shown) if is_there(root, path)))
+        if problems:
+            raise ProblemsError(heading(root, self.spec), problems)
         every = [case for concept in concepts for case in self._cases(concept)]
         medium = _MEDIUM.get(name)
         cases = tuple(case for case in every if medium in (None, case.medium))
-        shown = {r.path for case in cases for r in (*case.references, *case.targets)}
-        if problems := undecodable(root, map(Checked, sorted(shown))):
-            raise ProblemsError(heading(root, self.spec), problems)
-        if not (root / WORLD_FILE).exists():
+        if not drawn:
             return Loaded(self.spec, name, cases, root, lambda _case, _seed: None)
         from evalkit.sandbox.scenes import SceneWorld
 
@@ -75,14 +77,32 @@ class UnifyBench:
         return Loaded(self.spec, name, cases, root, real_image, world=world.version)
 
     def fetch(self, folder: Path) -> Path:
-        """Raises DataError: the data have to be built by a script of their own after they were fetched."""
-        raise DataError(f"wanted to fetch {self.spec.title} into {str(folder)!r}, found no way; {self.spec.source.get}")
+        """Brings everything of the hub dataset. A `folder` that holds concepts is returned as it is.
+
+        That is not all: a script of its own has to write the questions, and the prompts are in the code repository, which
+        `load` says of such a folder. Raises: see `fetch_files`.
+        """
+        if not (folder / CONCEPTS).exists():
+            fetch_files(str(self.spec.source.hub), folder, get=self.spec.source.get)
+        return folder
 
     def embed(self, folder: Path) -> Path:
         """Writes the embedded world's concepts, with the ++ extension, into a folder in `folder`. Raises: RunError."""
         from evalkit.sandbox.unifybench import embed_unifybench
 
         return embed_unifybench(folder)
+
+    def _counts(self, concepts: tuple[Concept, ...]) -> Iterator[str]:
+        """A line for a number of concepts or plain prompts that is not the published one."""
+        wanted = self.spec.expected
+        if len(concepts) != wanted.subjects:
+            yield f"{CONCEPTS}: wanted {wanted.subjects} concepts that can be read, found {len(concepts)}; fetch the data again"
+        for kind, prompts in {concept.info.generation_type: concept.prompts for concept in concepts}.items():
+            if len(prompts) != wanted.prompts_per_subject:
+                yield (
+                    f"{PROMPTS}: wanted {wanted.prompts_per_subject} prompts of {kind!r}, found {len(prompts)}; "
+                    "fetch the data again"
+                )
 
     def _cases(self, concept: Concept) -> Iterator[Case]:
         yield from _questions(concept)
@@ -104,19 +124,13 @@ UNIFYBENCH_PP = UnifyBench("unifybench_pp", plus=True)
 
 
 def _questions(concept: Concept) -> Iterator[Case]:
-    answers = Counter(item.conversations[1].value for item in concept.questions if item.type == "rec")
+    answers = Counter(item.yes_or_no for item in concept.questions if item.task == "rec")
     numbers: Counter[str] = Counter()
     for item in concept.questions:
-        task = "choice" if "choice" in item.type else _OFFICIAL_TASKS.get(item.type)
-        if task is None:
-            known = ", ".join(_OFFICIAL_TASKS)
-            raise DataError(
-                f"test_data/{concept.name}.json: wanted questions of type {known} or one with 'choice' in it, found {item.type!r}"
-            )
-        question, answer = (turn.value for turn in item.conversations[:2])
+        task, (question, answer) = str(item.task), item.asked
         picture = None if is_text_only(item) else concept.shown(item)
-        alike = answers[answer] if task == "rec" else None
-        yield _question(concept, task, numbers[task], question.replace("<image>\n", ""), answer, picture, alike=alike)
+        alike = answers[item.yes_or_no] if task == "rec" else None
+        yield _question(concept, task, numbers[task], question, answer, picture, alike=alike)
         numbers[task] += 1
 
 

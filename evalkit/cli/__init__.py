@@ -13,6 +13,7 @@ from evalkit.cli import (
     audit,
     cache,
     compare,
+    data,
     describe,
     diff,
     doctor,
@@ -78,6 +79,7 @@ app.command("agree")(agree.agree)
 app.command("judge")(judge.judge)
 app.add_typer(gate.app, name="gate")
 app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
 app.add_typer(sandbox.app, name="sandbox")
 

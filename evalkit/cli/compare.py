@@ -82,6 +82,9 @@ def _print(found: Compared) -> None:
             "",
         )
         print_table(header, [_row(claim) for claim in found.claims], right=(3, 4, 5, 6, 7, 8, 9, 10, 11))
+        print(
+            "means are over subjects, of the samples that both have scores of: a run's own table may average otherwise"
+        )
     for metric, ranking in found.rankings.items():
         places = [f"{e.name} {_places(e.highest, e.lowest)}" for e in ranking.entries]
         print(f"ranks on {metric}, all at once with 95 % confidence: {', '.join(places)}")

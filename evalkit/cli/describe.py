@@ -45,7 +45,8 @@ def _thing(kind: str, name: str) -> Any:
 def _card(kind: str, thing: Any) -> dict[str, Any]:
     noun = {"metric": lambda: thing.card, "benchmark": lambda: thing.spec, "method": lambda: thing.info}[kind]()
     card: dict[str, Any] = noun.model_dump(mode="json", exclude_defaults=False)
-    card.pop("facts", None)
+    for table in ("facts", "sha256"):
+        card.pop(table, None)
     return {key: value for key, value in card.items() if value not in (None, [], {})}
 
 

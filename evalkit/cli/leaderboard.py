@@ -11,7 +11,7 @@ import typer
 from evalkit.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from evalkit.leaderboard.site.submission import Check
+    from evalkit.leaderboard.site.submitted import Check
 
 app = typer.Typer(
     name="leaderboard", help="Runs as a static site: build it, look at it, publish it.", no_args_is_help=True

@@ -58,7 +58,7 @@ def _print(found: Planned) -> None:
         hours = found.hours(choice.samples)
         rows.append((
             str(choice.prompts), str(choice.seeds), str(choice.judge_runs),
-            "no number is enough" if choice.subjects is None else str(choice.subjects),
+            "above a million" if choice.subjects is None else str(choice.subjects),
             "-" if choice.samples is None else str(choice.samples), "-" if hours is None else f"{hours:.2g}",
             "-" if choice.power is None else f"{choice.power:.2f}",
             "-" if choice.simulated is None else f"{choice.simulated:.2f}",
@@ -69,3 +69,5 @@ def _print(found: Planned) -> None:
     for name, value in told.components.model_dump().items():
         if isinstance(value, float):
             print(f"  {name}: {value:.4g}")
+    for part, into in told.components.merged.items():
+        print(f"the pilot has too few to tell {part} from {into}: what more would save there is not known")

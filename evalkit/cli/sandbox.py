@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from evalkit.errors import DataError, UsageError
 from evalkit.registry import unknown
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 app = typer.Typer(
     help="The embedded world: draw it, train its models.", invoke_without_command=True, rich_markup_mode=None
 )
-GROUPS = ("readers", "kontext", "segmenter")
+GROUPS = ("readers", "kontext", "vace", "vlm", "segmenter")
 NewFolder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where it goes; must not exist yet.")]
 
 
@@ -43,20 +46,20 @@ def train(
         str,
         typer.Option(
             "--model",
-            metavar="readers|kontext|segmenter",
-            help="What reads pictures, the generator, or what finds the subject.",
+            metavar="readers|kontext|vace|vlm|segmenter",
+            help="What reads pictures, makes pictures or clips, answers questions, or finds the subject.",
         ),
     ] = "readers",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the weights and the batches.")] = 0,
     minutes: Annotated[
-        float | None, typer.Option("--minutes", min=0.1, help="For each reader, 12 if not given; for the generator.")
+        float | None, typer.Option("--minutes", min=0.1, help="For each reader, 12 if not given; for a generator.")
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
             "--steps",
             min=1,
-            help="Instead of minutes: repeatable. The generator's default is 14000, the segmenter's 600.",
+            help="Instead of minutes: repeatable. Without either, what is not a reader takes the steps of its shipped weights.",
         ),
     ] = None,
     start: Annotated[
@@ -70,8 +73,9 @@ def train(
 ) -> int:
     """Train embedded models on the world and print the card with what they can do.
 
-    `readers` are CLIP, DINO, LPIPS and Mind-the-Glitch; `kontext` is the small FLUX.1-Kontext that methods build on;
-    `segmenter` makes the masks of samples.
+    `readers` are CLIP, DINO, LPIPS and Mind-the-Glitch; `kontext` is the small FLUX.1-Kontext and `vace` the small
+    Wan2.1-VACE that methods build on; `vlm` is the small Qwen2.5-VL that answers questions; `segmenter` makes the masks of
+    samples.
     """
     import yaml
 
@@ -89,11 +93,20 @@ def train(
     if model != "readers":
         from evalkit.sandbox.training.kontext import train_from_world as train_kontext
         from evalkit.sandbox.training.segmenter import train_from_world as train_segmenter
+        from evalkit.sandbox.training.vace import train_from_world as train_vace
+        from evalkit.sandbox.training.vlm import train_from_world as train_vlm
 
         if start is not None:
             raise UsageError(f"wanted no --start beside --model {model}, which starts from nothing; leave it out")
-        chosen = train_kontext if model == "kontext" else train_segmenter
-        card = chosen(out, seed=seed, work=place, budget=asked, workers=workers, threads=threads, progress=told)
+        trainers: dict[str, Callable[..., dict[str, Any]]] = {
+            "kontext": train_kontext,
+            "vace": train_vace,
+            "vlm": train_vlm,
+            "segmenter": train_segmenter,
+        }
+        card = trainers[model](
+            out, seed=seed, work=place, budget=asked, workers=workers, threads=threads, progress=told
+        )
         print(yaml.safe_dump(card, sort_keys=False).rstrip())
         return 0
     card = train_all(

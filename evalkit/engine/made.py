@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from evalkit.media import lone_surrogate
+
 if TYPE_CHECKING:
     from evalkit.methods.base import Made
     from evalkit.nouns import Medium
@@ -20,12 +22,19 @@ def problem(made: Made) -> str | None:
     if given != [_NEEDS[medium]]:
         return f"wanted {_NEEDS[medium]} for a case of medium {medium!r}, found {' and '.join(given)}"
     if medium == "text":
-        return None if isinstance(made.text, str) else f"wanted text from the method, found {type(made.text).__name__}"
+        return _text_problem(made.text)
     if medium == "image":
         return _array_problem(made.pixels, "pixels uint8 [H, W, 3]", 3)
     if isinstance(made.fps, bool) or not isinstance(made.fps, int | float) or not 0 < made.fps < float("inf"):
         return f"wanted the frames a second of a clip, found {made.fps!r}"
     return _array_problem(made.clip, "a clip uint8 [T, H, W, 3]", 4)
+
+
+def _text_problem(text: Any) -> str | None:
+    if not isinstance(text, str):
+        return f"wanted text from the method, found {type(text).__name__}"
+    lone = lone_surrogate(text)
+    return None if lone is None else f"wanted text that UTF-8 can hold, found {lone}, half a character"
 
 
 def _array_problem(array: Any, wanted: str, ndim: int) -> str | None:

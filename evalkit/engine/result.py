@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
 
 from evalkit.engine.summary import MetricSummary
-from evalkit.errors import RunError
-from evalkit.nouns import State
+from evalkit.errors import DataError, RunError
+from evalkit.nouns import Noun, State
 from evalkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+MOST_BYTES = 16 * 2**20
+"""Of summary.json; a cell takes less than 2,000."""
 
 
 @dataclass(frozen=True)
@@ -76,21 +80,79 @@ def decimals(scale: float) -> int:
     return max(0, 4 - round(math.log10(scale)))
 
 
+class Summary(Noun):
+    """All of summary.json."""
+
+    request: str
+    """Digest of the request that the scores answer."""
+    method: str
+    benchmark: str
+    protocol: str
+    profile: str
+    order: tuple[str, ...]
+    scores: dict[str, MetricSummary]
+    scales: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+    directions: dict[str, Literal["higher", "lower"]]
+    part: str | None = None
+    in_domain: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _is_of_one_table(self) -> Self:
+        labels = set(self.order)
+        if len(labels) < len(self.order):
+            raise ValueError("`order` names a metric twice")
+        for key in ("scores", "scales", "directions"):
+            if odd := sorted(labels ^ set(getattr(self, key))):
+                raise ValueError(f"wanted `{key}` of the metrics of `order`, found {odd[0]!r} in one of them alone")
+        if odd := sorted(set(self.in_domain) - labels):
+            raise ValueError(f"wanted `in_domain` out of `order`, found {odd[0]!r}")
+        for label, cell in self.scores.items():
+            if cell.value is not None and not math.isfinite(cell.value):
+                raise ValueError(f"wanted a finite value of {label}, found {cell.value!r}")
+            if not 0 <= cell.n_scored <= cell.n_cases or any(count < 0 for count in cell.states.values()):
+                raise ValueError(f"wanted counts of {label} from 0 to its cases, found others")
+            for state in cell.states:
+                State.of(state)
+        return self
+
+
 def read_result(path: Path) -> Result:
-    """The table that a run folder holds. Raises RunError where the run has not been scored."""
+    """The table that a run folder holds.
+
+    Raises RunError where the run has not been scored, its table is of another request, or the file is no table.
+    """
     run = RunFolder.read(path)
     file = run.path / "summary.json"
     if not file.is_file():
         raise RunError(f"{path} has samples but no scores yet; `evalkit score {path}` makes them")
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        if told.pop("request") != run.record.request.digest():
-            raise RunError(
-                f"the scores in {path} are of an earlier request; `evalkit score {path}` brings them up to date"
-            )
-        cells = told.pop("scores")
-        scores = {label: MetricSummary.read(cells[label], where=f"{file}: {label}") for label in told.pop("order")}
-        told["in_domain"], told["problems"] = tuple(told["in_domain"]), tuple(told["problems"])
-        return Result(path=run.path, scores=scores, **told)
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{file} is damaged ({error}); `evalkit score {path}` writes it anew") from error
+        told = Summary.read(_text(file), where=str(file))
+    except (DataError, OSError, ValueError) as error:
+        raise RunError(f"{file} is damaged ({error!s:.500}); `evalkit score {path}` writes it anew") from error
+    request = run.record.request
+    if told.request != request.digest():
+        raise RunError(f"the scores in {path} are of an earlier request; `evalkit score {path}` brings them up to date")
+    if len(told.order) != len(request.metrics):
+        raise RunError(
+            f"{file} is damaged (wanted a column for each of the request's {len(request.metrics)} metrics, found "
+            f"{len(told.order)}); `evalkit score {path}` writes it anew"
+        )
+    most = len(run.requested) * len(request.seeds)
+    if many := [label for label, cell in told.scores.items() if cell.n_cases > most]:
+        raise RunError(
+            f"{file} is damaged (wanted at most the run's {most} samples, found {many[0]!r} over "
+            f"{told.scores[many[0]].n_cases}); `evalkit score {path}` writes it anew"
+        )
+    return Result(
+        path=run.path, method=told.method, benchmark=told.benchmark, protocol=told.protocol, profile=told.profile,
+        scores={label: told.scores[label] for label in told.order}, scales=told.scales,
+        directions=dict(told.directions), in_domain=told.in_domain, part=told.part, problems=told.problems,
+    )  # fmt: skip
+
+
+def _text(file: Path) -> str:
+    size = file.stat().st_size
+    if size > MOST_BYTES:
+        raise ValueError(f"it has {size} bytes, and the limit is {MOST_BYTES}")
+    return file.read_text(encoding="utf-8")

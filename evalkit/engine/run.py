@@ -34,6 +34,7 @@ from evalkit.runs.record import RunIdentity, RunRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from evalkit.benchmarks.binding import Pair
     from evalkit.engine.result import Result
 
 FLUSH = 64
@@ -59,7 +60,7 @@ def run_method(name: str, request: Request) -> Result | None:
     table = open_table(setting)  # before hours of generation: what cannot be scored is said first
     with _open_for(setting) as (method, run):
         _make(method, setting, run)
-        return score(setting, run, table, rewards=method.info.rewards)
+        return score(setting, run, table, rewards=method.info.rewards, problems=_failed(setting, run))
 
 
 def generate_only(name: str, request: Request) -> Generated | None:
@@ -133,7 +134,7 @@ def score_run(
             return _taken_in(intake, record.identity.method, setting, run, table, folder=Path(str(folder)))
         gone = fallen(run, setting.expected)
         problems = report(gone, mend="`evalkit run` with the same method and --out makes them again")
-        masks = _masks(setting, run, table, absent=gone, beside=None)
+        masks = _masks(setting, run, table, absent=gone, names=None)
         told = (*problems, *masks.told)
         return score(
             setting, run, table, rewards=record.rewards, problems=told, absent=gone, sample_masks=masks.contents
@@ -152,7 +153,9 @@ def _taken_in(intake: Intake, name: str, setting: Setting, run: RunFolder, table
     if unreadable:
         problems.append(f"{len(unreadable)} files cannot be read, first: {unreadable[0]}")
     absent = dict.fromkeys(intake.missing, Outcome(State.SAMPLE_MISSING, reason="no sample for this case and seed"))
-    masks = _masks(setting, run, table, absent=absent, beside=folder.resolve())
+    top = folder.resolve()
+    names = {pair: path.relative_to(top) for pair, path in intake.files.items()}
+    masks = _masks(setting, run, table, absent=absent, names=names)
     return score(setting, run, table, problems=(*problems, *masks.told), absent=absent, sample_masks=masks.contents)
 
 
@@ -166,7 +169,12 @@ def _check_masks(request: Request, table: Table) -> None:
 
 
 def _masks(
-    setting: Setting, run: RunFolder, table: Table, *, absent: Mapping[tuple[str, int], Outcome], beside: Path | None
+    setting: Setting,
+    run: RunFolder,
+    table: Table,
+    *,
+    absent: Mapping[Pair, Outcome],
+    names: Mapping[Pair, Path] | None,
 ) -> SampleMasks:
     """The masks of the samples where a column reads them: in the folder given now, else in the one given before."""
     recorded = run.record.sample_masks
@@ -174,7 +182,7 @@ def _masks(
     if folder is None or not any(column.reads_given_masks for column in table.columns):
         return SampleMasks({})
     wanted = [pair for case, seed in setting.expected if (pair := (case.case_id, seed)) not in absent]
-    found = read_sample_masks(folder, run.samples.latest(), wanted, beside=beside, pictures=setting.pictures)
+    found = read_sample_masks(folder, run.samples.latest(), wanted, names=names, pictures=setting.pictures)
     run.update_record(sample_masks=str(folder.resolve()))
     return found
 
@@ -189,6 +197,17 @@ def _make(method: Method, setting: Setting, run: RunFolder) -> None:
         run.update_record(method_weights={p.name: sha256_file(p) for p in _weight_files(checkpoint)})
         context = replace(context, checkpoint=checkpoint)
     generate(method, context, run, setting.expected, setting.case_sha256)
+
+
+def _failed(setting: Setting, run: RunFolder) -> tuple[str, ...]:
+    """One line of the samples that the method failed to make, none where it made all."""
+    there = run.samples.latest()
+    why = [
+        str(sample.reason)
+        for case, seed in setting.expected
+        if (sample := there.get((case.case_id, seed))) is not None and sample.state == "failed"
+    ]
+    return (f"{len(why)} samples failed, first: {why[0]}",) if why else ()
 
 
 def _helps(setting: Setting) -> bool:

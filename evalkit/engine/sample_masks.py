@@ -28,11 +28,17 @@ class SampleMasks(NamedTuple):
 
 
 def read_sample_masks(
-    folder: Path, samples: Mapping[Pair, Sample], wanted: Sequence[Pair], *, beside: Path | None, pictures: Pictures
+    folder: Path,
+    samples: Mapping[Pair, Sample],
+    wanted: Sequence[Pair],
+    *,
+    names: Mapping[Pair, Path] | None,
+    pictures: Pictures,
 ) -> SampleMasks:
     """The mask of each wanted sample: the picture in `folder` that goes by the sample's name, whatever its suffix.
 
-    `beside` is the folder that the samples' own names are relative to, None where the store has them so.
+    `names` are the samples' own, relative to their folder: a link's is its own, not that of the file it leads to. None
+    where the store has them so.
 
     Raises: DataError where there is no such folder or nothing in it is a sample's; ProblemsError, naming all files at
     once, for two masks of one sample, one that cannot be decoded, has another size than its sample, holds class labels
@@ -41,7 +47,9 @@ def read_sample_masks(
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         raise DataError(f"wanted a folder for --sample-masks, found {found} at {str(folder)!r}; check the path")
-    stems = {pair: _stem(samples[pair], beside) for pair in wanted if pair in samples and samples[pair].state == "made"}
+    made = [pair for pair in wanted if pair in samples and samples[pair].state == "made"]
+    named = {pair: Path(str(samples[pair].path)) for pair in made} if names is None else names
+    stems = {pair: named[pair].with_suffix("").as_posix() for pair in made}
     there: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(
         path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES["image"] and path.is_file()
@@ -66,11 +74,6 @@ def read_sample_masks(
     told = [f"{len(lacking)} samples have no mask, first: {', '.join(lacking[:3])}"] if lacking else []
     told += [f"{len(over)} masks are of no sample asked for, first: {', '.join(over[:3])}"] if over else []
     return SampleMasks(contents, tuple(told))
-
-
-def _stem(sample: Sample, beside: Path | None) -> str:
-    path = Path(str(sample.path))
-    return (path if beside is None else path.relative_to(beside)).with_suffix("").as_posix()
 
 
 def _content(paths: Sequence[Path], sample: Sample, folder: Path, pictures: Pictures) -> ImageContent:

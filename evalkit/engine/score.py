@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from evalkit.engine.batches import batches
 from evalkit.engine.contract import broken, checked, checked_requests
 from evalkit.engine.items import identity_of, item_of, why_none
 from evalkit.engine.mates import Sets
@@ -171,14 +172,16 @@ class Scorer:
             return _Work(column, case, seed, inputs, None, (), item)
         try:
             requests = checked_requests(column.metric.requests(item, column.bound))
-        except Unscorable as why:
-            return _Work(column, case, seed, inputs, item, (), Outcome(why.state, reason=why.reason))
         except Exception as error:  # a plugin's code: see `_measured`
-            return _Work(column, case, seed, inputs, item, (), broken(error))
+            return _Work(column, case, seed, inputs, item, (), _why_none(error))
         return _Work(column, case, seed, inputs, item, requests, None)
 
     def _scored(self, work: Sequence[_Work]) -> list[Score]:
         view = self._service.features(request for w in work for request in w.requests)
+        work = [_followed(one, view) for one in work]
+        for one in work:
+            for some in batches((request for request in one.requests if request not in view), CHUNK):
+                view |= self._service.features(some)
         outcomes: dict[int, Outcome] = {}
         ready: dict[int, list[int]] = defaultdict(list)
         for index, one in enumerate(work):
@@ -190,6 +193,22 @@ class Scorer:
         for indices in ready.values():
             outcomes |= zip(indices, _measured([work[i] for i in indices], view), strict=True)
         return [_score(one, outcomes[index]) for index, one in enumerate(work)]
+
+
+def _why_none(error: Exception) -> Outcome:
+    return Outcome(error.state, reason=error.reason) if isinstance(error, Unscorable) else broken(error)
+
+
+def _followed(one: _Work, view: FeatureView) -> _Work:
+    """With what the metric needs besides, now that the features are there that it asked for first."""
+    if one.item is None or one.outcome is not None or _lacking(one, view) is not None:
+        return one
+    found = [array for r in one.requests if not isinstance(array := view[r], Missing)]
+    try:
+        further = checked_requests(one.column.metric.further(one.item, one.column.bound, found))
+    except Exception as error:  # a plugin's code: see `_measured`
+        return replace(one, outcome=_why_none(error))
+    return replace(one, requests=(*one.requests, *further))
 
 
 def _lacking(one: _Work, view: FeatureView) -> Outcome | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, cast, get_args
 
+from evalkit.benchmarks.obtain import at_hand, obtain, unfinished
 from evalkit.engine.columns import check_media, choices, variant_specs
 from evalkit.engine.targets import Targets
 from evalkit.errors import Collector, DataError, PluginError, UsageError
@@ -166,15 +167,14 @@ def _data_folder(request: Request, benchmark: Benchmark, profile: Resolved) -> P
         return request.data
     if profile.profile == "sandbox" and spec.sandbox:
         return benchmark.embed(cache_root() / "world" / spec.name)
-    fetched = cache_root() / "data" / spec.name
     if request.fetch:
-        what = f"{spec.source.hub} from the hub" if spec.source.hub is not None else spec.title
-        warn(f"fetching {what}; licence: {spec.source.licence}")
-        return benchmark.fetch(fetched)
-    if fetched.is_dir():
-        return fetched
-    if spec.shipped is not None:
-        return benchmark.fetch(fetched)
+        return obtain(benchmark)
+    here = at_hand(benchmark)
+    if here is not None:
+        return here
+    begun = unfinished(spec)
+    if begun is not None:
+        raise DataError(f"{spec.name} needs its data whole: {begun}")
     hub = f"--fetch brings it from the hub ({spec.source.hub}), " if spec.source.hub else ""
     world = ", --profile sandbox uses the embedded world" if spec.sandbox else ""
     raise DataError(f"{spec.name} needs its data: {hub}--data DIR takes a copy{world}. {spec.source.get}")

@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from math import fsum
 from typing import TYPE_CHECKING, NamedTuple
 
+from pydantic import Field
+
 from evalkit.engine.derived import derivation
 from evalkit.metrics.derived import DerivedMetric
 from evalkit.nouns import Noun, State
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 class MetricSummary(Noun):
     """One cell of the score table."""
 
-    value: float | None
+    value: float | None = Field(allow_inf_nan=False)
     """None where nothing was scored: there is no number for nothing."""
     n_scored: int
     n_cases: int
@@ -57,14 +59,12 @@ def _derived(
     column: Column, columns: Sequence[Column], expected: Sequence[tuple[Case, int]], scores: Mapping[Key, Score]
 ) -> MetricSummary:
     found = derivation(column, columns, expected, scores)
-    state = State.UNDEFINED if found.value is None and not found.lacking else State.COMPONENT_MISSING
-    missing = found.n_cases - found.n_scored
     return MetricSummary(
         value=found.value,
         n_scored=found.n_scored,
         n_cases=found.n_cases,
         signature=str(column.full_signature),
-        states={state.value: missing} if missing else {},
+        states={state.value: count for state, count in found.states.items() if count},
     )
 
 

@@ -103,7 +103,7 @@ def _stored(setting: Setting, run: RunFolder, table: Table, rewards: Sequence[st
         scales={column.label: column.bound.card.scale for column in table.columns},
         directions={column.label: column.metric.card.direction for column in table.columns},
         in_domain=tuple(c.label for c in table.columns if c.metric.card.family(c.choice.variant) in rewards),
-        part=_part(setting),
+        part=part_of(setting),
         problems=(*problems, *_underived(table.columns, setting, scores)),
     )
     signatures = {str(column.signature) for column in table.columns}
@@ -126,7 +126,7 @@ def _underived(
                 yield f"no {column.label}: no sample has a value of {names}"
 
 
-def _part(setting: Setting) -> str | None:
+def part_of(setting: Setting) -> str | None:
     """What was asked for where it is not what the protocol says, None where it is."""
     cases, seeds = len(setting.cases), len(setting.seeds)
     told = [] if cases == len(setting.benchmark.cases) else [f"{cases} of {len(setting.benchmark.cases)} cases"]

@@ -16,8 +16,9 @@ from evalkit.errors import UsageError, WeightsError
 from evalkit.features.cache import DEFAULT_LIMIT_BYTES, FeatureCache, prune
 from evalkit.features.pictures import Pictures
 from evalkit.features.service import FeatureService
+from evalkit.media.kinds import held_by
 from evalkit.media.known import KnownPixels
-from evalkit.metrics.validity import CHANGES, Change, Validity
+from evalkit.metrics.validity import BATTERIES, Battery, Change, Validity
 from evalkit.nouns import Case, Reference, Sample
 from evalkit.paths import cache_root
 from evalkit.registry import METRICS, load
@@ -25,7 +26,8 @@ from evalkit.runs.cases import RunCase
 from evalkit.runs.folder import RunFolder
 from evalkit.runs.provenance import versions
 from evalkit.runs.record import RunIdentity, RunRequest
-from evalkit.sandbox.validity.changes import BATTERY_VERSION, GRADES, SEED
+from evalkit.sandbox.validity.batteries import GRADES
+from evalkit.sandbox.validity.changes import BATTERY_VERSION, SEED
 from evalkit.sandbox.validity.gallery import MASK, REFERENCE, Shot, Shown, gallery_name, open_gallery
 from evalkit.sandbox.validity.report import Report, write_stored
 from evalkit.sandbox.validity.verdict import assess, rounded
@@ -44,13 +46,23 @@ SUBJECTS = 40
 FIRST = 2
 """Subjects whose own values a report keeps."""
 NAME = "validity"
+DEFAULT: Mapping[Battery, Change] = {"pictures": "prompt", "clips": "noise", "sets": "strangers"}
+"""The reference of a card without expectations; of a metric of single pictures with targets it is another subject."""
+
+Asked = tuple[Case, Shot]
 
 
 class _Shots(NamedTuple):
-    """Every shot of the battery with its case."""
+    """Every shot of a battery with its case; several of a set."""
 
+    battery: Battery
     shown: tuple[Shown, ...]
-    cases: dict[tuple[str, Change | None, int], tuple[Case, Shot]]
+    cases: dict[tuple[str, Change | None, int], list[Asked]]
+
+    @property
+    def every(self) -> list[Asked]:
+        """All of them."""
+        return [asked for those in self.cases.values() for asked in those]
 
 
 def validate(names: Sequence[str], *, subjects: int = SUBJECTS, default_variants: bool = False) -> tuple[Report, ...]:
@@ -58,9 +70,8 @@ def validate(names: Sequence[str], *, subjects: int = SUBJECTS, default_variants
 
     `default_variants`: refuse others, whose reports are not kept.
 
-    Raises: UsageError for metrics and variants that do not exist, are named twice or read no single pictures, and for no
-    subject; WeightsError
-    for a metric whose backbone has no embedded counterpart and no weights here.
+    Raises: UsageError for metrics and variants that do not exist, are named twice or read neither pictures nor clips, and for
+    no subject; WeightsError for a metric whose backbone has no embedded counterpart and no weights here.
     """
     if subjects < 1:
         raise UsageError(f"wanted at least 1 subject, found {subjects}")
@@ -69,15 +80,20 @@ def validate(names: Sequence[str], *, subjects: int = SUBJECTS, default_variants
         raise UsageError(f"wanted each metric once, found {', '.join(names)}")
     if default_variants:
         _only_defaults(chosen)
-    _of_single_pictures(chosen)
+    by_battery = {choice.column: battery_of(load(METRICS, choice.metric).card, choice.variant) for choice in chosen}
     backbones = Backbones(device="cpu")
     bound = columns(chosen, "sandbox", backbones)
     if lacking := [column for column in bound if column.lacking is not None]:
         raise WeightsError(f"{lacking[0].choice.column} cannot be validated here: {lacking[0].lacking}")
-    root = cache_root() / "world" / gallery_name()
-    shots = _shots(open_gallery(root, subjects))
-    scores = _scored(bound, shots, root, backbones)
-    return tuple(_report(column, shots, scores) for column in bound)
+    found: dict[str, Report] = {}
+    for battery in BATTERIES:
+        those = [column for column in bound if by_battery[column.choice.column] == battery]
+        if those:
+            root = cache_root() / "world" / gallery_name(battery)
+            shots = _shots(open_gallery(root, subjects, battery), battery)
+            scores = _scored(those, shots, root, backbones)
+            found |= {column.choice.column: _report(column, shots, scores) for column in those}
+    return tuple(found[choice.column] for choice in chosen)
 
 
 def keep(reports: Sequence[Report]) -> list[Path]:
@@ -85,15 +101,19 @@ def keep(reports: Sequence[Report]) -> list[Path]:
     return [write_stored(load(METRICS, report.metric).card_path, report) for report in reports]
 
 
-def _of_single_pictures(chosen: Sequence[MetricChoice]) -> None:
-    for choice in chosen:
-        card = load(METRICS, choice.metric).card
-        reads = card.reads(choice.variant)
-        if "image" not in reads or "mates" in card.needs:
-            found = "sets of pictures" if "image" in reads else " and ".join(reads)
-            raise UsageError(
-                f"wanted a metric of single pictures, found {choice.column}, which reads {found}; leave it out"
-            )
+def battery_of(card: MetricCard, variant: str) -> Battery:
+    """What a variant is shown: single pictures where it reads them, or the sets of which it needs the other pictures; else clips.
+
+    Raises: UsageError where it reads neither.
+    """
+    reads = card.reads(variant)
+    if "image" in reads:
+        return "sets" if "mates" in card.needs else "pictures"
+    if "video" in reads:
+        return "clips"
+    raise UsageError(
+        f"wanted a metric of pictures or clips, found {card.name}@{variant}, which reads {' and '.join(reads)}; leave it out"
+    )
 
 
 def _only_defaults(chosen: Sequence[MetricChoice]) -> None:
@@ -106,33 +126,40 @@ def _only_defaults(chosen: Sequence[MetricChoice]) -> None:
             )
 
 
-def expectations(card: MetricCard) -> Validity:
+def expectations(card: MetricCard, variant: str | None = None) -> Validity:
     """The card's expectations; for a card without, all open but the effect that others are told as shares of."""
     if card.validity is not None:
         return card.validity
-    reference: Change = "wrong_subject" if "targets" in card.needs else "prompt"
+    battery = battery_of(card, variant or card.default_variant)
+    compared = battery == "pictures" and "targets" in card.needs
+    reference: Change = "wrong_subject" if compared else DEFAULT[battery]
     departs = "falls" if card.direction == "higher" else "rises"
-    return Validity.model_validate({"reference": reference, "departs": departs, "changes": {reference: "responds"}})
+    told = {"battery": battery, "reference": reference, "departs": departs, "changes": {reference: "responds"}}
+    return Validity.model_validate(told)
 
 
-def _shots(shown: Sequence[Shown]) -> _Shots:
-    cases = {}
+def _shots(shown: Sequence[Shown], battery: Battery) -> _Shots:
+    cases: dict[tuple[str, Change | None, int], list[Asked]] = {}
     for one in shown:
         target = Reference(path=f"{one.name}/{REFERENCE}", subject=one.name, label=one.word, mask=f"{one.name}/{MASK}")
+        compared = (target,) if battery == "pictures" else ()
         for shot in one.shots:
+            name = f"{one.name}-{shot.change or 'reference'}-{shot.grade}"
             case = Case(
-                case_id=f"{one.name}-{shot.change or 'reference'}-{shot.grade}", prompt=shot.prompt,
-                subjects=(one.name,), references=(target,), targets=(target,), category=one.category, prompt_index=0,
+                case_id=f"{name}-{shot.place}" if battery == "sets" else name, prompt=shot.prompt,
+                subjects=(one.name,), references=compared, targets=compared, category=one.category,
+                prompt_index=shot.place, set_id=name if battery == "sets" else None,
+                medium="video" if battery == "clips" else "image",
             )  # fmt: skip
-            cases[one.name, shot.change, shot.grade] = case, shot
-    return _Shots(tuple(shown), cases)
+            cases.setdefault((one.name, shot.change, shot.grade), []).append((case, shot))
+    return _Shots(battery, tuple(shown), cases)
 
 
 def _scored(
     bound: Sequence[Column], shots: _Shots, root: Path, backbones: Backbones
 ) -> Mapping[tuple[str, int, str], Score]:
-    """The scores of a run whose method shows the battery's pictures; its folder is gone afterwards."""
-    pictures, cases = Pictures(), [case for case, _ in shots.cases.values()]
+    """The scores of a run whose method shows the battery's pictures or clips; its folder is gone afterwards."""
+    pictures, cases = Pictures(), [case for case, _ in shots.every]
     targets = Targets(cases, root, pictures, KnownPixels(cache_root() / "pixels"))
     pixels = targets.pixels()
     run_cases = {case.case_id: RunCase.of(case, pixels) for case in cases}
@@ -146,7 +173,7 @@ def _scored(
         folder = Path(temporary) / "run"
         with RunFolder.open(folder, identity=identity, request=request, cases=list(run_cases.values())) as run:
             run.samples.append(
-                [_sample(case, shot, root, run_cases[case.case_id].sha256) for case, shot in shots.cases.values()]
+                [_sample(case, shot, root, run_cases[case.case_id].sha256) for case, shot in shots.every]
             )
             try:
                 Scorer(run, bound, targets, service).score([(case, 0) for case in cases])
@@ -159,15 +186,17 @@ def _scored(
 
 
 def _sample(case: Case, shot: Shot, root: Path, case_sha256: str) -> Sample:
+    path = (root / shot.picture).resolve()
+    held = {"pixels_sha256": shot.sha256} if shot.sha256 else held_by(path, "video")._asdict()
     return Sample(
-        case_id=case.case_id, seed=0, state="made", path=str((root / shot.picture).resolve()),
-        pixels_sha256=shot.sha256, case_sha256=case_sha256, method=NAME, method_version=str(BATTERY_VERSION),
+        case_id=case.case_id, seed=0, state="made", path=str(path), case_sha256=case_sha256, method=NAME,
+        method_version=str(BATTERY_VERSION), **held,
     )  # fmt: skip
 
 
 def _report(column: Column, shots: _Shots, scores: Mapping[tuple[str, int, str], Score]) -> Report:
-    values = {change: _values(column, shots, change, scores) for change in CHANGES}
-    validity = expectations(column.metric.card)
+    values = {change: _values(column, shots, change, scores) for change in BATTERIES[shots.battery]}
+    validity = expectations(column.metric.card, column.choice.variant)
     found = versions() | {"world": WORLD_VERSION, "battery": str(BATTERY_VERSION)}
     assessed = assess(values, validity)
     first = {
@@ -187,12 +216,12 @@ def _report(column: Column, shots: _Shots, scores: Mapping[tuple[str, int, str],
 def _values(
     column: Column, shots: _Shots, change: Change, scores: Mapping[tuple[str, int, str], Score]
 ) -> NDArray[np.float64]:
-    """The metric's values [subjects, grades], NaN where it has none."""
+    """The metric's values [subjects, grades], of a set the mean over its pictures, NaN where one has none."""
 
     def value(name: str, grade: int) -> float:
-        case, _ = shots.cases[name, change if grade else None, grade]
-        found = scores[case.case_id, 0, str(column.signature)].value
-        return float("nan") if found is None else found
+        asked = shots.cases[name, change if grade else None, grade]
+        found = [scores[case.case_id, 0, str(column.signature)].value for case, _ in asked]
+        return float(np.mean([np.nan if one is None else one for one in found]))
 
-    grades = range(len(GRADES[change]))
+    grades = range(len(GRADES[shots.battery][change]))
     return np.array([[value(one.name, grade) for grade in grades] for one in shots.shown], np.float64)

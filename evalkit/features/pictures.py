@@ -55,10 +55,13 @@ class Pictures:
         self._keep(sha256, pixels)
 
     def pixels(self, content: ImageContent) -> NDArray[np.uint8]:
-        """The pixels [H, W, 3] of a picture or of a video's frame, decoded again where they were forgotten.
+        """The pixels [H, W, 3] of a picture, of a video's frame or of what is cut out of one, decoded again where forgotten.
 
         Raises MediaError, also where the file no longer holds the pixels that the hash names.
         """
+        if content.box is not None:
+            left, top, right, bottom = content.box
+            return self.pixels(content.whole)[top:bottom, left:right]
         if content.frame is not None:
             return self._frame(content, content.frame)
         held = self._find(content.sha256)

@@ -15,11 +15,13 @@ from PIL import Image
 
 from evalkit.errors import UsageError
 from evalkit.features.mask_pictures import MASK_SIDE, given_mask_256, grounded_sam_256
+from evalkit.features.resizing import check_oblong
 from evalkit.features.resizing import normalised as _normalised
 from evalkit.features.resizing import normalised_tensor as _normalised_tensor
 from evalkit.features.resizing import resized_pil as _pil
 from evalkit.features.resizing import tensor_of as _tensor
 from evalkit.features.vlm_pictures import QWEN_FACTOR, clip_pad, gme_28, qwen_vl_28
+from evalkit.features.yolo_world_pictures import yolo_world_640, yolo_world_640_bgr
 from evalkit.nouns.base import digest
 
 if TYPE_CHECKING:
@@ -63,7 +65,8 @@ class Preprocess:
         return f"{self.id}-{digest(told)[:12]}"
 
     def __call__(self, pixels: Pixels) -> Tensor:
-        """Pixels [H, W, 3] to [3, s, s]."""
+        """Pixels [H, W, 3] to [3, s, s]. Raises UsageError for a picture more than 200 times as long as it is wide."""
+        check_oblong(*pixels.shape[:2])
         return PREPROCESSES[self.name](pixels, self.numbers)
 
 
@@ -226,6 +229,8 @@ PREPROCESSES: Mapping[str, Callable[[Pixels, ModelInput], Tensor]] = {
         scrfd_320,
         grounded_sam_256,
         given_mask_256,
+        yolo_world_640,
+        yolo_world_640_bgr,
         lpips_96,
         lpips_256,
         lpips_512,
@@ -238,6 +243,8 @@ _FIXED_SIDE = {
     "scrfd_320": 320,
     "grounded_sam_256": MASK_SIDE,
     "given_mask_256": MASK_SIDE,
+    "yolo_world_640": 640,
+    "yolo_world_640_bgr": 640,
     "lpips_96": 96,
     "lpips_256": 256,
     "lpips_512": 512,
@@ -249,6 +256,8 @@ _OWN_RANGE = (
     "scrfd_320",
     "grounded_sam_256",
     "given_mask_256",
+    "yolo_world_640",
+    "yolo_world_640_bgr",
     "lpips_96",
     "lpips_256",
     "lpips_512",

@@ -103,8 +103,12 @@ class Network:
         """The last hidden state [D] of a conversation in which the user shows a picture and says `text`, and all its ids."""
         before = self._read(picture)
         ids = self.tokens.ids(text + CLOSING)
-        hidden = self._run(self._embedded(ids), self._positions(before.position, len(ids)), before.cache)
-        before.cache.crop(-len(ids))
+        try:
+            hidden = self._run(self._embedded(ids), self._positions(before.position, len(ids)), before.cache)
+            before.cache.crop(-len(ids))
+        except BaseException:
+            self._before = None  # the keys of a text may stand behind the picture's in some layers
+            raise
         return hidden, before.ids + ids
 
     def hidden(self, ids: Ids, picture: Array | None = None) -> torch.Tensor:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from evalkit.errors import UsageError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -15,6 +17,19 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
     Tensor = NDArray[np.float32]
     Size = tuple[int, int]
+
+MOST_OBLONG = 200
+"""Greatest ratio of the sides that is prepared: Qwen2-VL's own. Of a longer strip, one whose shorter side is brought to a
+model's takes memory without bound."""
+
+
+def check_oblong(height: int, width: int) -> None:
+    """Raises: UsageError for a picture more than 200 times as long as it is wide."""
+    if max(height, width) > MOST_OBLONG * min(height, width):
+        raise UsageError(
+            f"wanted a picture at most {MOST_OBLONG} times as long as wide, found {height} x {width} (height x width); "
+            "no model sees anything in such a strip: crop it or make it again"
+        )
 
 
 def resized_pil(pixels: Pixels, size: Size, resample: Image.Resampling) -> Pixels:

@@ -156,11 +156,11 @@ class FeatureService:
                     needs[picture][extractor.preprocess_key] = extractor
         with self._lock:
             for picture, by_key in needs.items():
-                new = {k: e for k, e in by_key.items() if (k, picture.sha256) not in self._prepared}
+                new = {k: e for k, e in by_key.items() if (k, picture.key) not in self._prepared}
                 if new:
                     task = self._pool.submit(self._prepare_one, picture, new)
-                    self._prepared |= {(k, picture.sha256): task for k in new}
-        return [(key, picture.sha256) for picture, by_key in needs.items() for key in by_key]
+                    self._prepared |= {(k, picture.key): task for k in new}
+        return [(key, picture.key) for picture, by_key in needs.items() for key in by_key]
 
     def _prepare_one(self, picture: ImageContent, extractors: Mapping[str, Extractor]) -> dict[str, Array]:
         pixels = self.pictures.pixels(picture)
@@ -253,7 +253,7 @@ class FeatureService:
 
     def _ready(self, extractor: Extractor, picture: ImageContent) -> Array:
         """The prepared picture: made ahead, or now where it was forgotten or could not be made from another path."""
-        task = self._prepared.get((extractor.preprocess_key, picture.sha256))
+        task = self._prepared.get((extractor.preprocess_key, picture.key))
         if task is not None:
             with contextlib.suppress(MediaError):  # equal pixels under another path, which is gone
                 return task.result()[extractor.preprocess_key]
@@ -270,7 +270,7 @@ class FeatureService:
                 prepared.append(self._ready(extractor, picture))
             return (*prepared, *([] if text is None else [text]))
         except MediaError as error:
-            return Missing(State.DECODE_ERROR, str(error), picture)
+            return Missing(State.DECODE_ERROR, str(error), picture and picture.whole)
         except Exception as error:  # as in `_forward`
             return _failed(extractor.spec, error)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -35,11 +35,18 @@ class ImageContent:
     path: Path
     frame: int | None = None
     """Which frame of the video at `path` it is, None for a picture file."""
+    box: tuple[int, int, int, int] | None = None
+    """Left, top, right, bottom in pixels of what is cut out of that picture, None for all of it."""
 
     @property
     def key(self) -> str:
         """What the feature is cached under: a frame's is that of a picture of the same pixels."""
-        return self.sha256
+        return self.sha256 if self.box is None else f"{self.sha256}-{'-'.join(map(str, self.box))}"
+
+    @property
+    def whole(self) -> ImageContent:
+        """The picture that it is cut out of, itself where it is not cut."""
+        return self if self.box is None else replace(self, box=None)
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class PairContent:
     @property
     def key(self) -> str:
         """Both hashes."""
-        return f"{self.first.sha256}-{self.second.sha256}"
+        return f"{self.first.key}-{self.second.key}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ class PromptedContent:
     @property
     def key(self) -> str:
         """Both hashes, the text's prefixed so that it cannot be a second picture's."""
-        return f"{self.image.sha256}-{TextContent(self.text).key}"
+        return f"{self.image.key}-{TextContent(self.text).key}"
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,7 @@ class QuestionContent:
     @property
     def key(self) -> str:
         """Digest of everything in it, prefixed so that it can be neither a picture's nor a text's."""
-        shown = [["picture", p.sha256] if isinstance(p, ImageContent) else ["text", p] for p in self.shown]
+        shown = [["picture", p.key] if isinstance(p, ImageContent) else ["text", p] for p in self.shown]
         asked = [self.runs, self.tries, self.temperature, self.bounds, self.need_all]
         return "q" + digest([self.rubric, shown, asked])
 

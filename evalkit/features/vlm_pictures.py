@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from evalkit.errors import UsageError
-from evalkit.features.resizing import normalised, resized_pil
+from evalkit.features.resizing import check_oblong, normalised, resized_pil
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from evalkit.features.model_input import ModelInput
     from evalkit.features.resizing import Pixels, Size, Tensor
 
@@ -22,8 +23,8 @@ QWEN_PIXELS = (4 * _TOKEN, 16384 * _TOKEN)
 """Least and most pixels that qwen-vl-utils leaves a picture."""
 GME_PIXELS = (256 * _TOKEN, 1280 * _TOKEN)
 """Those that GME's processor leaves it after that."""
-MOST_OBLONG = 200
-"""Greatest ratio of the sides that Qwen2-VL takes."""
+_BAND_PIXELS = 2**24
+"""Of a padded square that are in memory at once."""
 
 
 def clip_pad(pixels: Pixels, numbers: ModelInput) -> Tensor:
@@ -32,14 +33,9 @@ def clip_pad(pixels: Pixels, numbers: ModelInput) -> Tensor:
     Source: `expand2square` of linzhiqiu/t2v_metrics `models/vqascore_models/mm_utils.py` (10d549b) and of
     Q-Future/Q-Align `q_align/evaluate/scorer.py` (14dfdff); the colour is the mean times 255, rounded down.
     """
-    height, width = pixels.shape[:2]
-    side = max(height, width)
-    square = np.empty((side, side, 3), np.uint8)
-    square[:] = [int(value * 255) for value in numbers.mean]
-    top, left = (side - height) // 2, (side - width) // 2
-    square[top : top + height, left : left + width] = pixels
     shortest = numbers.shortest or numbers.size
-    small = resized_pil(square, (shortest, shortest), Image.Resampling.BICUBIC)
+    narrow = _padded(pixels, [int(value * 255) for value in numbers.mean], shortest)
+    small = resized_pil(narrow, (shortest, shortest), Image.Resampling.BICUBIC)
     cut = (shortest - numbers.size) // 2
     return normalised(small[cut : cut + numbers.size, cut : cut + numbers.size], numbers)
 
@@ -69,11 +65,7 @@ def smart_size(height: int, width: int, *, least: int, most: int, factor: int = 
         >>> smart_size(100, 301, least=4 * 28**2, most=1280 * 28**2)
         (112, 308)
     """
-    if max(height, width) / min(height, width) > MOST_OBLONG:
-        raise UsageError(
-            f"wanted a picture at most {MOST_OBLONG} times as long as wide, found {height} x {width}; Qwen2-VL takes no "
-            "longer one"
-        )
+    check_oblong(height, width)
     tall, wide = (max(factor, round(side / factor) * factor) for side in (height, width))
     if tall * wide > most:
         shrink = math.sqrt(height * width / most)
@@ -82,6 +74,27 @@ def smart_size(height: int, width: int, *, least: int, most: int, factor: int = 
         grow = math.sqrt(least / (height * width))
         tall, wide = (math.ceil(side * grow / factor) * factor for side in (height, width))
     return tall, wide
+
+
+def _padded(pixels: Pixels, colour: Sequence[int], wide: int) -> Pixels:
+    """The square of side S that a picture is padded to, its rows at the width `wide`: [S, wide, 3].
+
+    PIL resizes rows first and columns then, so that rows may come in bands; a strip's square would fill the memory.
+    """
+    height, width = pixels.shape[:2]
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    rows = max(1, _BAND_PIXELS // side)
+    narrow = np.empty((side, wide, 3), np.uint8)
+    narrow[:] = colour
+    for start in range(0, height, rows):
+        shown = pixels[start : start + rows]
+        band = np.empty((len(shown), side, 3), np.uint8)
+        band[:] = colour
+        band[:, left : left + width] = shown
+        place = top + start
+        narrow[place : place + len(shown)] = resized_pil(band, (len(shown), wide), Image.Resampling.BICUBIC)
+    return narrow
 
 
 def _fitted(pixels: Pixels, limits: tuple[int, int]) -> Pixels:

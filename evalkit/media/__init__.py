@@ -1,6 +1,6 @@
 """Pictures, masks, videos and answers: decoded safely, written without loss, known by the hash of their pixels."""
 
-from evalkit.media.answer import plain_answer, read_answer, text_sha256
+from evalkit.media.answer import lone_surrogate, plain_answer, read_answer, text_sha256
 from evalkit.media.decode import Decoded, decode_image, decode_mask, pixel_sha256
 from evalkit.media.encode import encode_mp4, encode_png, write_image, write_mask
 from evalkit.media.kinds import CALLED, SUFFIXES, Held, held_by, held_of, medium_of
@@ -24,6 +24,7 @@ __all__ = [
     "encode_png",
     "held_by",
     "held_of",
+    "lone_surrogate",
     "medium_of",
     "pixel_sha256",
     "plain_answer",

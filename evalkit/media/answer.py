@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalkit.media.source import read_source, refuse
 
@@ -46,7 +46,7 @@ def read_answer(path: Path, *, name: str | None = None) -> str:
         text = data.decode("utf-8-sig")
         if path.suffix.lower() != ".json":
             return plain_answer(text)
-        told = json.loads(text)
+        told = json.loads(text, object_pairs_hook=_once)
     except UnicodeDecodeError as error:
         raise refuse(label, "not_an_answer", f"byte {error.start} is no UTF-8") from error
     except (ValueError, RecursionError) as error:
@@ -55,7 +55,32 @@ def read_answer(path: Path, *, name: str | None = None) -> str:
     if not isinstance(answer, str):
         found = f"an object with the keys {sorted(told)}" if isinstance(told, dict) else type(told).__name__
         raise refuse(label, "not_an_answer", f"it holds no text but {found:.120}")
+    if (lone := lone_surrogate(answer)) is not None:
+        raise refuse(label, "not_an_answer", f"its text holds {lone}, half a character, which UTF-8 cannot hold")
     return plain_answer(answer)
+
+
+def lone_surrogate(text: str) -> str | None:
+    r"""The first half of a character in a text, as JSON escapes it; None where UTF-8 can hold the text.
+
+    Example:
+        >>> print(lone_surrogate("a\ud800b"), lone_surrogate("\U0001f600"))
+        \ud800 None
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"\\u{ord(text[error.start]):04x}"
+    return None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's keys and values. Raises ValueError for a key that stands twice: which answer is meant?"""
+    told = dict(pairs)
+    if len(told) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+    return told
 
 
 def _is_empty(path: Path) -> bool:

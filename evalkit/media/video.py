@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 MAX_CLIP_BYTES = 2**30
 """Of decoded frames: 172 of 1920 x 1080, 815 of 832 x 480."""
+MAX_FRAME_PIXELS = 2**25
+"""Of one frame, which is in memory several times while it is decoded: 7680 x 4320 is less."""
+_BAND_PIXELS = 2**18
+"""Composited at once."""
 _HEADER = struct.Struct("<4sIII")
 _DISPLAY_MATRIX = struct.Struct("<9i")
 _MOST_8_BIT = 8
@@ -95,8 +99,8 @@ def decode_video(path: Path, *, max_bytes: int = MAX_CLIP_BYTES, name: str | Non
 
     A display matrix (rotation, flip) is applied; transparency is composited on white; more than 8 bits a channel are
     scaled down. A file that is cut short is refused even where some of its frames could be read; damage within a frame is
-    noticed only where the decoder does not conceal it. `max_bytes` bounds the decoded frames. `name` stands for the path
-    in messages.
+    noticed only where the decoder does not conceal it. `max_bytes` bounds the decoded frames, `MAX_FRAME_PIXELS` one of
+    them. `name` stands for the path in messages.
 
     Raises: MediaError with a `reason` out of `evalkit.media.REASONS`, and nothing else.
     """
@@ -137,11 +141,11 @@ def _decoded(opened: Any, path: Path, label: str, container: str, max_bytes: int
     for frame in _shown(opened, stream):
         if frame.is_corrupt:
             raise refuse(label, "unreadable", f"its frame {len(frames)} is damaged")
+        _check_size(len(frames) + 1, (frame.height, frame.width), label, max_bytes)
         pixels = _pixels(frame, notes)
         if frames and pixels.shape != frames[0].shape:
             sizes = " to ".join(f"{shape[1]} x {shape[0]}" for shape in (frames[0].shape, pixels.shape))
             raise refuse(label, "size_changes", f"its frames change from {sizes} at frame {len(frames)}")
-        _check_size(len(frames) + 1, pixels.shape[:2], label, max_bytes)
         frames.append(pixels)
         stamps += [] if frame.pts is None else [frame.pts]
     if not frames:
@@ -178,13 +182,24 @@ def _pixels(frame: Any, notes: dict[str, None]) -> Pixels:
         pixels = rgba[..., :3]
         if rgba[..., 3].min() < 255:
             notes["alpha_on_white"] = None
-            alpha = rgba[..., 3:].astype(np.uint32)
-            pixels = ((pixels * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+            pixels = _on_white(rgba)
     else:
         pixels = frame.to_ndarray(format="rgb24")
     if max(part.bits for part in components) > _MOST_8_BIT:
         notes["more_than_8_bits_scaled"] = None
     return np.ascontiguousarray(_upright(pixels, frame, notes))
+
+
+def _on_white(rgba: Pixels) -> Pixels:
+    """[H, W, 4] composited on white, rounded to the nearest, in bands of rows: every term is a copy of its own."""
+    height, width = rgba.shape[:2]
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _BAND_PIXELS // width)
+    for start in range(0, height, rows):
+        band = rgba[start : start + rows].astype(np.uint32)
+        colour, alpha = band[..., :3], band[..., 3:]
+        pixels[start : start + rows] = (colour * alpha + 255 * (255 - alpha) + 127) // 255
+    return pixels
 
 
 def _upright(pixels: Pixels, frame: Any, notes: dict[str, None]) -> Pixels:
@@ -222,6 +237,9 @@ def _varies(stamps: Sequence[int], tick: float) -> bool:
 
 def _check_size(frames: int, size: Sequence[int], label: str, max_bytes: int) -> None:
     height, width = size
+    if height * width > MAX_FRAME_PIXELS:
+        found = f"its frames of {width} x {height} have {height * width} pixels, and the limit is {MAX_FRAME_PIXELS}"
+        raise refuse(label, "too_large", found)
     if frames * height * width * 3 > max_bytes:
         found = f"{frames} or more frames of {width} x {height} take more than {max_bytes} bytes"
         raise refuse(label, "too_large", found)

@@ -6,19 +6,16 @@ Deviations: the reference is scaled to the sample's area with its own shape kept
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalkit.errors import WeightsError
 from evalkit.methods.base import Context, Job, Made, Method, MethodInfo
+from evalkit.methods.published import Published, from_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -27,8 +24,7 @@ LICENCE = "FLUX.1 [dev] Non-Commercial License"
 DOWNLOAD_GB = 34
 """bfloat16: about 24 GB of transformer and 10 GB of text encoders."""
 TERMS = f"about {DOWNLOAD_GB} GB, licence {LICENCE}, non-commercial use only, gated: accept its terms on the hub and log in first"
-RESIDENT_GIB, OFFLOADED_GIB = 40.0, 28.0
-"""CUDA memory for the whole pipeline at once, and for its largest model with the others waiting in main memory."""
+PUBLISHED = Published(HUB, TERMS, resident_gib=40.0, offloaded_gib=28.0)
 SIDE = 1024
 STEPS = 28
 GUIDANCE = 2.5
@@ -59,7 +55,7 @@ class FluxKontext(Method):
             from evalkit.sandbox.kontext.assemble import lacking
 
             return lacking()
-        return [line for line in (_weights_problem(), _device_problem()) if line is not None]
+        return PUBLISHED.problems()
 
     def make(self, jobs: Sequence[Job], context: Context) -> Iterator[Made]:
         """A picture for each job; models are loaded only when there are jobs."""
@@ -139,80 +135,11 @@ def squared(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 def published_pipeline() -> Any:
     """The published pipeline in bfloat16 on CUDA, whole or model by model, as memory allows. Raises WeightsError."""
+    folder = PUBLISHED.need()
     import torch
     from diffusers import FluxKontextPipeline
 
-    if problem := _weights_problem():
-        raise WeightsError(problem)
-    pipeline = FluxKontextPipeline.from_pretrained(str(_folder()), torch_dtype=torch.bfloat16, local_files_only=True)
-    pipeline.set_progress_bar_config(disable=True)
-    if cuda_gib() < RESIDENT_GIB:
-        pipeline.enable_model_cpu_offload()
-    else:
-        pipeline.to("cuda")
-    return pipeline
-
-
-def _folder() -> Path | None:
-    """Where the published pipeline is on this machine: under EVALKIT_WEIGHTS, else in the hub's cache; never fetched."""
-    root = os.environ.get("EVALKIT_WEIGHTS")
-    if root and complete(folder := Path(root).expanduser() / HUB.replace("/", "--")):
-        return folder
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        cached = Path(snapshot_download(HUB, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
-    return cached if complete(cached) else None
-
-
-def complete(folder: Path) -> bool:
-    """Whether `folder` holds every part that its model_index.json names, the models with weights."""
-    try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    parts = [name for name, kind in index.items() if isinstance(kind, list) and kind[0] is not None]
-    models = [name for name in parts if name == "vae" or name.startswith(("transformer", "text_encoder"))]
-    return bool(models) and all(
-        (folder / name).is_dir() and (name not in models or any((folder / name).glob("*.safetensors")))
-        for name in parts
-    )
-
-
-def _weights_problem() -> str | None:
-    if _folder() is not None:
-        return None
-    root = os.environ.get("EVALKIT_WEIGHTS")
-    place = (
-        f"EVALKIT_WEIGHTS ({Path(root).expanduser() / HUB.replace('/', '--')})" if root else "EVALKIT_WEIGHTS (not set)"
-    )
-    return (
-        f"wanted the weights of {HUB!r} ({TERMS}), found none complete in {place}, the hub cache; get them with "
-        f"`hf download {HUB}`, or put the files into $EVALKIT_WEIGHTS/{HUB.replace('/', '--')}"
-    )
-
-
-def cuda_gib() -> float:
-    """Memory of the CUDA device in GiB, 0 where there is none."""
-    if not shutil.which("nvidia-smi"):
-        return 0.0
-    import torch
-
-    return float(torch.cuda.get_device_properties(0).total_memory / 2**30) if torch.cuda.is_available() else 0.0
-
-
-def _device_problem() -> str | None:
-    found = cuda_gib()
-    if found >= OFFLOADED_GIB:
-        return None
-    told = f"one with {found:.1f} GiB" if found else "none"
-    return (
-        f"{HUB} wants a CUDA device with {OFFLOADED_GIB:.0f} GiB or more ({RESIDENT_GIB:.0f} to keep all of it there), "
-        f"found {told}; run on such a machine, or use --profile sandbox"
-    )
+    return PUBLISHED.placed(from_folder(FluxKontextPipeline, folder, dtype=torch.bfloat16))
 
 
 FLUX_KONTEXT = FluxKontext()

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 CONCEPT_INFO = "concept_info"
 """The key of a case's texts under which the judge is told what is known of the concept."""
+NAMED = "template"
+"""The key under which a case keeps its prompt with the concept's own name in it, where the prompt itself has the class."""
 
 
 class OfSample(Judged):
@@ -54,14 +56,16 @@ class GptScore(OfSample):
     """GPT score as a plugin. Variant parameter `of`: `answer`, or `knowledge` for pictures."""
 
     def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
-        """The question with both answers, or the picture with its prompt and what is known of the concept."""
+        """The question with both answers, or the picture with its prompt, in which the concept has its own name, and what is
+        known of it."""
         if bound.card.params["of"] == "answer":
             told = answered(item)
             text = f"Question: {item.case.prompt}\nAnswer: {told.expected}\nPredicted answer: {told.given}"
             return [self.question(bound, "answer", (text,))]
         if CONCEPT_INFO not in item.case.texts:
             raise Unscorable(State.NOT_APPLICABLE, f"{item.case.case_id} has no {CONCEPT_INFO!r} among its texts")
-        text = f"Concept information:\n{item.case.texts[CONCEPT_INFO]}\nPrompt of the picture:\n{item.case.prompt}"
+        prompt = item.case.texts.get(NAMED, item.case.prompt)
+        text = f"Concept information:\n{item.case.texts[CONCEPT_INFO]}\nPrompt of the picture:\n{prompt}"
         return [self.question(bound, "knowledge", (item.sample, text))]
 
 

@@ -146,8 +146,8 @@ class Bound:
 class Metric(ABC):
     """What an entry point of `evalkit.metrics` holds an instance of.
 
-    The engine calls `requests` for each item, gets the features, and calls `score` with the items whose features are
-    all there; the others get the state of the feature that is missing.
+    The engine calls `requests` for each item, gets the features, asks `further` what is needed besides, and calls `score`
+    with the items whose features are all there; the others get the state of the feature that is missing.
     """
 
     def __init__(self, card: Path) -> None:
@@ -162,11 +162,18 @@ class Metric(ABC):
     def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
         """The features that scoring this item needs. Raises Unscorable where it has no score whatever they are."""
 
+    def further(self, item: Item, bound: Bound, features: Sequence[NDArray[np.float32]]) -> list[FeatureRequest]:
+        """What is needed besides and is known from `features`, which answer `requests(item)`, alone: of what a detector found.
+
+        Nothing where a metric does not say otherwise. Raises Unscorable like `requests`.
+        """
+        return []
+
     @abstractmethod
     def score(
         self, items: Sequence[Item], bound: Bound, features: Sequence[Sequence[NDArray[np.float32]]]
     ) -> list[Outcome]:
-        """One outcome an item, in order. `features[i]` answers `requests(items[i])`, in its order.
+        """One outcome an item, in order. `features[i]` answers `requests(items[i])`, in its order, then `further`.
 
         An outcome must not depend on what else is in `items`.
         """

@@ -76,8 +76,9 @@ def targets_of(item: Item, bound: Bound) -> tuple[ImageContent, ...]:
 class TargetMeasure(Metric):
     """A measure of the sample's embedding against all of its targets': CLIP-I, DINO-I, DreamSim.
 
-    `output` names the extractor's output; `measure` takes [..., D] and [..., R, D] to [...]. The variant parameter
-    `subject` limits it to the targets of one of the case's subjects.
+    `output` names the extractor's output; `measure` takes [..., D] and [..., R, D] to [...]. Variant parameters: `subject`
+    limits it to the targets of one of the case's subjects; with `counts: samples` a sample weighs 1 in a mean over samples,
+    where it else weighs as many pairs as it has targets.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class TargetMeasure(Metric):
         self, items: Sequence[Item], bound: Bound, features: Sequence[Sequence[NDArray[np.float32]]]
     ) -> list[Outcome]:
         """The mean over frames and targets, weighted by the targets' number, so that every (sample, target) pair counts
-        once, whatever number of frames a clip has."""
+        once, whatever number of frames a clip has; by 1 where the variant counts samples."""
         return [self._one(item, bound, row) for item, row in zip(items, features, strict=True)]
 
     def _one(self, item: Item, bound: Bound, row: Sequence[NDArray[np.float32]]) -> Outcome:
@@ -108,4 +109,5 @@ class TargetMeasure(Metric):
         count = len(targets_of(item, bound))
         shots, targets = np.split(np.stack(row), [len(row) - count])
         value = self.measure(shots, targets[None]).mean() if len(shots) > 1 else self.measure(shots[0], targets)
-        return Outcome.scored(bound.card.scale * value.item(), weight=count)
+        weight = 1 if bound.card.params.get("counts") == "samples" else count
+        return Outcome.scored(bound.card.scale * value.item(), weight=weight)

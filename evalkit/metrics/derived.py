@@ -26,7 +26,7 @@ class DerivedMetric(Metric):
 
     @abstractmethod
     def components(self, bound: Bound) -> dict[str, str]:
-        """The columns that it is made of, each `metric@variant`, by what `derive` calls them."""
+        """The columns that it is made of, each `metric@variant`, by what `derive` calls them; of several the table's first."""
 
     @abstractmethod
     def derive(self, values: Mapping[str, Sequence[float]], bound: Bound) -> float:

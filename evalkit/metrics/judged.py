@@ -159,8 +159,8 @@ class PromptFollowing(Judged):
     """Prompt following as a plugin."""
 
     def requests(self, item: Item, bound: Bound) -> list[FeatureRequest]:
-        """The case's prompt and the sample."""
-        return [self.question(bound, "text", (item.case.prompt, item.sample))]
+        """The prompt to score against and the sample."""
+        return [self.question(bound, "text", (item.scored_prompt, item.sample))]
 
 
 CONCEPT_PRESERVATION = ConceptPreservation(content("metrics", "concept_preservation", "card.yaml"))

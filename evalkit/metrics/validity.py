@@ -5,18 +5,29 @@ The battery (`evalkit validate`) changes pictures in known, graded ways and hold
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from evalkit.nouns import Noun
 
-Change = Literal[
+PictureChange = Literal[
     "identity", "pose", "view", "scale", "position", "background", "style", "crop", "blur", "jpeg", "wrong_subject",
     "missing_subject", "prompt",
 ]  # fmt: skip
-"""The changes of the battery. All but `prompt` change the picture; `prompt` asks the same picture for something else."""
-CHANGES: tuple[Change, ...] = get_args(Change)
+"""The changes of single pictures. All but `prompt` change the picture; `prompt` asks the same picture for something else."""
+ClipChange = Literal["speed", "still", "shake", "flicker", "noise", "drift"]
+"""The changes of clips."""
+SetChange = Literal["others", "strangers", "wrong_prompts", "jpeg"]
+"""The changes of sets of pictures."""
+Change = PictureChange | ClipChange | SetChange
+Battery = Literal["pictures", "clips", "sets"]
+CHANGES: tuple[Change, ...] = get_args(PictureChange)
+CLIP_CHANGES: tuple[Change, ...] = get_args(ClipChange)
+SET_CHANGES: tuple[Change, ...] = get_args(SetChange)
+BATTERIES: Mapping[Battery, tuple[Change, ...]] = {"pictures": CHANGES, "clips": CLIP_CHANGES, "sets": SET_CHANGES}
+"""The changes of each battery, in order."""
 
 
 class Ignores(Noun):
@@ -35,6 +46,8 @@ Expectation = Literal["responds", "leaves_out", "open"] | Ignores
 class Validity(Noun):
     """What is expected of a metric."""
 
+    battery: Battery = "pictures"
+    """Of what the metric reads: single pictures, clips, or all pictures of a set."""
     reference: Change
     """The change whose strongest grade is the effect that others are shares of."""
     departs: Literal["falls", "rises"]
@@ -44,6 +57,8 @@ class Validity(Noun):
 
     @model_validator(mode="after")
     def _responds_to_its_reference(self) -> Self:
+        if strange := sorted({*self.changes, self.reference} - set(BATTERIES[self.battery])):
+            raise ValueError(f"the battery of {self.battery} has no change {', '.join(strange)}")
         if self.expected(self.reference) != "responds":
             raise ValueError(f"the reference {self.reference!r} must be a change that the metric responds to")
         return self

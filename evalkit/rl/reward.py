@@ -70,7 +70,8 @@ class MetricScores:
             choice = MetricChoice.parse(text)
             metric: Metric = load(METRICS, choice.metric)
             card = metric.card.variant(choice.variant)
-            if "mates" in metric.card.needs or "image" not in metric.card.reads(choice.variant):
+            asks_again = type(metric).further is not Metric.further
+            if asks_again or "mates" in metric.card.needs or "image" not in metric.card.reads(choice.variant):
                 raise UsageError(f"wanted metrics of single pictures as rewards, found {text}; choose another")
             self._metrics[text] = metric, Bound.of(choice.variant, card, profile)
         self._fingerprints = {

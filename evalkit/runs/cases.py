@@ -71,8 +71,18 @@ def read_cases(path: Path) -> dict[str, RunCase]:
 
 @lru_cache(maxsize=1 << 14)
 def _case(line: str) -> RunCase:
-    """Runs that stand beside each other have the same lines."""
-    return RunCase.read(line, where="")
+    """The case in a line, whose digest is that of what it says. Runs that stand beside each other have the same lines."""
+    told = RunCase.read(line, where="")
+    try:
+        own = RunCase.of(told.case, told.pixels)
+    except UsageError as error:
+        raise DataError(f": {error}") from None
+    if told.sha256 != own.sha256:
+        raise DataError(
+            f": wanted case {told.case_id!r} as its digest says, found another (digest {own.sha256[:12]}, stored "
+            f"{told.sha256!r:.16})"
+        )
+    return told
 
 
 def write_cases(path: Path, cases: Iterable[RunCase]) -> None:

@@ -143,7 +143,7 @@ class RunRecord(Noun):
         """The record in `text`. Raises: RunError naming the key that is missing, unknown or wrong."""
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{where}: wanted JSON, found none ({error}); {MEND}") from None
         version = data.get("schema_version") if isinstance(data, dict) else None
         if isinstance(version, int) and version > RECORD_VERSION:

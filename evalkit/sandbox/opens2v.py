@@ -62,7 +62,7 @@ def world_opens2v(counts: Mapping[str, int] = CASES) -> Drawn:
             paths: list[str] = []
             for kind, identity in zip(kinds, identities, strict=True):
                 path = f"Images/{category}/{'crop_' * (kind == 'face')}{identity.plan}/{number}_{len(paths)}.png"
-                pictures[path] = _close(identity) if kind == "face" else reference_scene(identity)
+                pictures[path] = close_scene(identity) if kind == "face" else reference_scene(identity)
                 paths.append(path)
             doing = (f"{article(i.plan)} {pose}" for i, pose in zip(identities, poses, strict=True))
             entries[case_id] = {
@@ -92,6 +92,6 @@ def _identities(category: str) -> Iterator[Identity]:
             yield identity
 
 
-def _close(identity: Identity) -> Scene:
+def close_scene(identity: Identity) -> Scene:
     """The head and shoulders."""
     return replace(reference_scene(identity), scale=2.0, position=(0.0, -1.75))

@@ -13,20 +13,33 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from evalkit.sandbox.concept_words import (
+    SOME_PLACES,
+    Told,
+    colour_choice,
+    dense_reason,
+    doing,
+    likes,
+    place_choice,
+    reasons,
+    recognised,
+    where,
+)
 from evalkit.sandbox.scenes import Drawn, embed, realised
 from evalkit.sandbox.world import Identity, Pose, Scene, reference_scene, sample_identity, subject_words
 from evalkit.sandbox.world.captions import PLACE_PHRASES
-from evalkit.sandbox.world.vocabulary import PALETTES, PLACES, actions_of
+from evalkit.sandbox.world.vocabulary import actions_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from evalkit.sandbox.concept_words import Asked
 
 NAMES = {"bo": "human", "mina": "human", "tiko": "animal", "lulu": "animal", "rolo": "object", "zuzu": "object"}
 TRAIN, TEST = 4, 3
 FIRST = 900
 """The first identity: others than those of the world's other benchmarks."""
 PROMPT_PLACES = ("beach", "snow", "forest", "kitchen", "meadow", "night")
-_SOME_PLACES = PLACES[1:]
 
 
 @dataclass(frozen=True)
@@ -42,9 +55,9 @@ class _Known:
     """What it likes to do."""
 
     @property
-    def word(self) -> str:
-        """Its class."""
-        return subject_words(self.identity)
+    def told(self) -> Told:
+        """The same in the words that methods are given."""
+        return Told(f"<{self.name}>", self.identity.palette, subject_words(self.identity), self.place, self.action)
 
     def scene(self, place: str, action: str = "standing") -> Scene:
         """The concept somewhere, doing something."""
@@ -53,7 +66,7 @@ class _Known:
     def tested(self, shot: int) -> tuple[str, str]:
         """Place and action of its held-out picture of that number."""
         actions = actions_of(self.identity.plan)
-        return _SOME_PLACES[(2 * self.number + 3 * shot) % len(_SOME_PLACES)], actions[
+        return SOME_PLACES[(2 * self.number + 3 * shot) % len(SOME_PLACES)], actions[
             (self.number + shot) % len(actions)
         ]
 
@@ -88,7 +101,7 @@ def world_unifybench() -> Drawn:
 def _known(name: str, number: int) -> _Known:
     identity = sample_identity(NAMES[name], FIRST + number, split="bench")
     actions = actions_of(identity.plan)
-    place = _SOME_PLACES[(5 * number + 1) % len(_SOME_PLACES)]
+    place = SOME_PLACES[(5 * number + 1) % len(SOME_PLACES)]
     return _Known(name, number, identity, place, actions[1 + number % (len(actions) - 1)])
 
 
@@ -101,25 +114,18 @@ def _pictures(known: _Known) -> dict[str, Scene]:
 
 
 def _files(known: _Known, concepts: list[_Known]) -> dict[str, Any]:
-    name, at, doing = f"<{known.name}>", PLACE_PHRASES[known.place], known.action
+    told = known.told
+    name, at, action = told.name, told.at, told.action
     kind = "object" if known.identity.category == "object" else "live_subject"
-    facts = [f"{name} likes to be {at}.", f"{name} likes {doing}."]
-    info = {"info": f"{name} is a {known.identity.palette} {known.word}.", "class": known.word, "extra_info": facts}
+    info = {"info": told.info, "class": told.word, "extra_info": list(told.facts)}
     left = [
         {"prompt": f"a {name} standing in its favourite place", "detailed": f"a {name} standing {at}"},
-        {"prompt": f"a {name} doing its favourite thing in a studio", "detailed": f"a {name} {doing} in a studio"},
+        {"prompt": f"a {name} doing its favourite thing in a studio", "detailed": f"a {name} {action} in a studio"},
     ]
     tested = [known.tested(shot) for shot in range(2)]
     plus = {
-        "rea": [
-            {"question": f"{name} may go anywhere today. Where will you find it, and why?", "answer": facts[0]},
-            {"question": f"{name} has an hour for itself. What will it do, and why?", "answer": facts[1]},
-        ],
-        "dense_rea": [{
-            "question": f"It is a long day, and many things could be done. {name} has seen the shops, had breakfast and "
-            "answered its letters; now it is free. Where does it go and what does it do there?",
-            "answer": " ".join(facts),
-        }],
+        "rea": [one._asdict() for one in reasons(told)],
+        "dense_rea": [dense_reason(told)._asdict()],
         "dense_gen": [f"a {name}, {action}, {PLACE_PHRASES[place]}, by day" for place, action in tested],
         "rea_gen": left,
         "dense_rea_gen": [{k: f"{text}, by day, as a photo" for k, text in one.items()} for one in left],
@@ -134,48 +140,26 @@ def _files(known: _Known, concepts: list[_Known]) -> dict[str, Any]:
 
 def _questions(known: _Known, concepts: list[_Known]) -> list[dict[str, Any]]:
     """Yes and no are asked in another order of each concept, so that another's answers are no better than chance."""
-    name, at, doing = f"<{known.name}>", PLACE_PHRASES[known.place], known.action
+    told, name = known.told, known.told.name
     others = [concepts[(known.number + step) % len(concepts)] for step in range(1, TEST + 1)]
-    rec = [("rec", f"{known.name}/{shot}", f"Is {name} in this picture?", "Yes.") for shot in range(TEST)]
-    rec += [("rec", f"{o.name}/{shot}", f"Is {name} in this picture?", "No.") for shot, o in enumerate(others)]
+    rec = [("rec", f"{known.name}/{shot}", recognised(name, there=True)) for shot in range(TEST)]
+    rec += [("rec", f"{other.name}/{shot}", recognised(name, there=False)) for shot, other in enumerate(others)]
     turn = 2 * known.number % len(rec)
-    asked = [*rec[turn:], *rec[:turn]]
+    asked: list[tuple[str, str, Asked]] = [*rec[turn:], *rec[:turn]]
     for shot in range(TEST):
         place, action = known.tested(shot)
-        asked.append(
-            ("vqa", f"{known.name}/{shot}", f"Where is {name} in this picture?", _sentence(PLACE_PHRASES[place]))
-        )
-        asked.append(("vqa", f"{known.name}/{shot}", f"What is {name} doing in this picture?", _sentence(action)))
-    colours = _choices(known.identity.palette, [*PALETTES], known.number)
-    asked.append(("vqa_choice", f"{known.name}/0", f"Which colour has {name}? {colours.text}", colours.answer))
-    places = _choices(at, [PLACE_PHRASES[place] for place in _SOME_PLACES], known.number + 1)
-    asked.append(("text_only_choice", "", f"Where does {name} like to be? {places.text}", places.answer))
-    asked.append(("text_only", "", f"Where does {name} like to be?", _sentence(at)))
-    asked.append(("text_only", "", f"What does {name} like to do?", _sentence(doing)))
+        asked.append(("vqa", f"{known.name}/{shot}", where(name, place)))
+        asked.append(("vqa", f"{known.name}/{shot}", doing(name, action)))
+    asked.append(("vqa_choice", f"{known.name}/0", colour_choice(told, known.number)))
+    asked.append(("text_only_choice", "", place_choice(told, known.number + 1)))
+    asked += [("text_only", "", one) for one in likes(told)]
     return [
         {
             "image": f"concept/test/{picture}.png" if picture else "black_512x512.png",
             "type": kind,
-            "conversations": [{"from": "human", "value": f"<image>\n{question}"}, {"from": "gpt", "value": answer}],
+            "conversations": [
+                {"from": "human", "value": f"<image>\n{one.question}"}, {"from": "gpt", "value": one.answer}
+            ],
         }
-        for kind, picture, question, answer in asked
-    ]
-
-
-@dataclass(frozen=True)
-class _Choices:
-    text: str
-    answer: str
-
-
-def _choices(true: str, every: list[str], turn: int) -> _Choices:
-    """Three choices with the true one in a place that depends on `turn`, and its letter."""
-    wrong = [other for other in every if other != true]
-    offered = [wrong[turn % len(wrong)], wrong[(turn + 4) % len(wrong)]]
-    offered.insert(turn % 3, true)
-    told = " ".join(f"{letter}. {choice}" for letter, choice in zip("ABC", offered, strict=True))
-    return _Choices(told, "ABC"[turn % 3])
-
-
-def _sentence(words: str) -> str:
-    return f"{words[0].upper()}{words[1:]}."
+        for kind, picture, one in asked
+    ]  # fmt: skip

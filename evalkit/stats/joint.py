@@ -101,6 +101,6 @@ def check_units(pairs: Pairs, design: Design) -> None:
     if alone:
         strata = pairs.group("stratum", design.name)
         raise UsageError(
-            f"wanted two units or more in each stratum, found one in {', '.join(repr(strata[s]) for s in alone)}; merge "
-            "strata, or take a design without"
+            f"wanted two units or more in each stratum, found one in {', '.join(repr(strata[s]) for s in alone)}; compare "
+            "on more cases (a run with --limit may have too few), merge strata, or take a design without"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
@@ -85,6 +86,8 @@ def plan(
     Source: as `evalkit.stats.power` for the formula and `evalkit.stats.pilot` for the simulation.
     """
     check_draws(n_resamples, seed)
+    if not math.isfinite(detect):
+        raise UsageError(f"wanted a difference to show, found {detect!r}; give it in the metric's unit")
     if replications < 1:
         raise UsageError(f"wanted one replication or more, found {replications!r}; 500 is the default")
     frame = _difference(pilot_a, pilot_b)

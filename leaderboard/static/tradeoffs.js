@@ -8,6 +8,8 @@
   let data = null;
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  // Plotly reads its texts as a kind of HTML, links among it.
+  const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
   // 95 % of a two-dimensional normal lie within this many standard deviations.
   const REACH = Math.sqrt(5.991464547107979);
 
@@ -46,14 +48,14 @@
         regions.push({ x: xs, y: ys, mode: "lines", line: { color: tone, width: 1.2 }, fill: "toself", fillcolor: `${tone}14`, hoverinfo: "skip", showlegend: false });
       }
       traces.push({
-        x: [run.x], y: [run.y], mode: "markers+text", text: [run.row.name.length > 28 ? `${run.row.name.slice(0, 27)}\u2026` : run.row.name], textposition: "top center", textfont: { color: ink, size: 12 },
+        x: [run.x], y: [run.y], mode: "markers+text", text: [plain(run.row.name.length > 28 ? `${run.row.name.slice(0, 27)}\u2026` : run.row.name)], textposition: "top center", textfont: { color: ink, size: 12 },
         marker: { size: 10, color: tone, symbol: run.row.kind === "control" ? "circle-open" : "circle" }, showlegend: false,
         hovertemplate: `%{x:.${first.decimals}f}, %{y:.${second.decimals}f}<extra></extra>`,
       });
     });
     const best = front(rivals, first, second);
     if (best.length > 1) traces.unshift({ x: best.map((run) => run.x), y: best.map((run) => run.y), mode: "lines", line: { color: ink, width: 1, dash: "dot" }, hoverinfo: "skip", showlegend: false });
-    const axis = (column) => ({ title: { text: `${column.label} ${column.direction === "higher" ? "\u2191" : "\u2193"}` }, gridcolor: line, zeroline: false, linecolor: line, color: soft, automargin: true });
+    const axis = (column) => ({ title: { text: `${plain(column.label)} ${column.direction === "higher" ? "\u2191" : "\u2193"}` }, gridcolor: line, zeroline: false, linecolor: line, color: soft, automargin: true });
     Plotly.react(plot, [...regions, ...traces], {
       xaxis: axis(first), yaxis: axis(second), paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { t: 20, r: 20, b: 50, l: 60 },
       font: { family: "inherit", color: soft }, hoverlabel: { bgcolor: colour("--raised"), font: { color: ink } }, height: plot.clientHeight - 10,

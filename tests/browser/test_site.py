@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from evalkit.leaderboard.site.build import build
+from tests.unit.scored_runs import values, write_run
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from playwright.sync_api import Browser, Dialog, Page
 
@@ -176,6 +180,18 @@ def test_the_plot_follows_its_axes(address: str, watched: Watched) -> None:
     page.wait_for_function("() => document.querySelectorAll('#points tbody tr').length === 3")
     assert "x=lpips" in page.url
     assert page.locator("[data-title*='cloud' i], [data-title*='Chart Studio' i]").count() == 0
+
+
+def test_a_name_is_no_link_on_the_plot(tmp_path: Path, watched: Watched) -> None:
+    name = '<a href="//a.org">b</a>'
+    runs = [
+        write_run(tmp_path / f"{k}", {m: values(k, seed=k + s) for s, m in enumerate(("clip_t", "lpips"))}, method=told)
+        for k, told in enumerate((name, "b"))
+    ]
+    site = build(runs, tmp_path / "site", resamples=199).path
+    page = watched.go((site / BOARD / "tradeoffs.html").as_uri(), "#plot svg")
+    assert name in page.locator("#plot svg .textpoint text").all_text_contents()
+    assert page.locator("#plot svg .textpoint a").count() == 0
 
 
 def test_cases_stand_side_by_side_in_the_order_asked_for(address: str, watched: Watched) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from evalkit.errors import DataError, UsageError
+from evalkit.features.forward import text_of
 from evalkit.features.loading import describe_extractor, load_extractor
 from evalkit.features.spec import ExtractorSpec, FeatureRequest, ImageContent, QuestionContent
 from evalkit.judges.parse import segment_valid
@@ -17,7 +18,10 @@ from evalkit.metrics.answers import CHAR_BLEU, CHOICE, RECOGNITION
 from evalkit.metrics.answers_judged import DENSE_SEGMENT_SCORE, GPT_SCORE
 from evalkit.metrics.base import Bound, Item, Metric, Outcome, Unscorable
 from evalkit.metrics.clip_t import CLIP_T
+from evalkit.metrics.image_reward import IMAGE_REWARD
+from evalkit.metrics.judged import PROMPT_FOLLOWING
 from evalkit.metrics.text import char_bleu, recognition
+from evalkit.metrics.vqascore import VQASCORE
 from evalkit.nouns import Case, MetricChoice, Protocol, State
 
 if TYPE_CHECKING:
@@ -107,6 +111,9 @@ def test_a_judge_is_told_what_is_known_of_the_concept() -> None:
     asked = item(None, concept_info="name: <bo>")
     (question,) = shown(GPT_SCORE.requests(asked, bound(GPT_SCORE, "knowledge")))
     assert question.shown == (asked.sample, "Concept information:\nname: <bo>\nPrompt of the picture:\nIs <bo> here?")
+    named = item(None, concept_info="name: <bo>", template="a photo of <bo> in his favourite place")
+    (question,) = shown(GPT_SCORE.requests(named, bound(GPT_SCORE, "knowledge")))
+    assert str(question.shown[1]).endswith("\nPrompt of the picture:\na photo of <bo> in his favourite place")
     with pytest.raises(Unscorable, match="has no 'concept_info' among its texts"):
         GPT_SCORE.requests(item(None), bound(GPT_SCORE, "knowledge"))
 
@@ -123,11 +130,25 @@ def test_each_segment_is_asked_for_and_counts_once() -> None:
         DENSE_SEGMENT_SCORE.requests(item(None, scored_prompt=" ,."), bound(DENSE_SEGMENT_SCORE, "paper"))
 
 
-def test_text_metrics_score_against_the_prompt_with_what_it_leaves_out() -> None:
-    asked = item(None, scored_prompt="a cat in the snow")
-    texts = [getattr(r.content, "text", None) for r in CLIP_T.requests(asked, bound(CLIP_T, "sync_r1"))]
-    assert texts[1:] == ["a cat in the snow"]
-    assert getattr(CLIP_T.requests(item(None), bound(CLIP_T, "sync_r1"))[1].content, "text", None) == "Is <bo> here?"
+@pytest.mark.parametrize(
+    ("metric", "variant"),
+    [
+        (CLIP_T, "sync_r1"),
+        (IMAGE_REWARD, "v1_0"),
+        (VQASCORE, "qwen_2026_06"),
+        (PROMPT_FOLLOWING, "official"),
+        (DENSE_SEGMENT_SCORE, "paper"),
+    ],
+    ids=lambda told: told if isinstance(told, str) else told.card.name,
+)
+def test_text_metrics_score_against_the_prompt_with_what_it_leaves_out(metric: Metric, variant: str) -> None:
+    def texts(asked: Item) -> str:
+        contents = [request.content for request in metric.requests(asked, bound(metric, variant))]
+        judged = [part for c in contents if isinstance(c, QuestionContent) for part in c.shown]
+        return " ".join(part for part in [*judged, *map(text_of, contents)] if isinstance(part, str))
+
+    assert texts(item(None, scored_prompt="a cat in the snow")).removeprefix("Segment: ") == "a cat in the snow"
+    assert "<bo> here" in texts(item(None))
 
 
 @pytest.mark.parametrize(

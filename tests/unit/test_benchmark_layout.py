@@ -33,7 +33,9 @@ def test_find_root_takes_the_folder_before_the_one_below(tmp_path: Path) -> None
 
 def test_find_root_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "data.zip").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"^wanted the folder of DreamBench, found a file at '.*data.zip'; clone https"):
+    with pytest.raises(
+        DataError, match=r"^wanted the folder of DreamBench, found a file at '.*data.zip'; `evalkit data fetch"
+    ):
         find_root(tmp_path / "data.zip", SPEC, mark="mark", below="below")
 
 

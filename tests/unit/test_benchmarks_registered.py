@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from evalkit.benchmarks.base import Benchmark
@@ -51,6 +54,15 @@ def test_has_a_data_card_on_each_matter(name: str) -> None:
 def test_the_embedded_world_has_a_data_card_too() -> None:
     text = content("data_cards", "embedded_world.md").read_text(encoding="utf-8")
     assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == list(HEADINGS)
+
+
+@pytest.mark.parametrize("card", sorted(content("data_cards").glob("*.md")), ids=lambda path: path.stem)
+def test_a_data_card_speaks_of_consent_splits_and_size(card: Path) -> None:
+    parts = dict(part.split("\n", 1) for part in card.read_text(encoding="utf-8").split("\n## ")[1:])
+    assert all(text.strip() for text in parts.values())
+    assert "consent" in parts["People in it"] or "agreed" in parts["People in it"]
+    assert re.search(r"\btest(ing)?\b|\bsplit", parts["Size and splits"])
+    assert re.search(r"\d|twenty", parts["Size and splits"])
 
 
 @pytest.mark.parametrize(("benchmark", "protocol", "text"), CHOICES)

@@ -35,8 +35,10 @@ VARIANTS: list[tuple[str, VariantCard]] = [
 IDS = [name for name, _ in VARIANTS]
 DIVERSITY = ("mtg_nssm", "dino_nssm", "si_iou")
 """A copy is the worst."""
-UNMASKED = ("sdino", "consistency_ratio", "diversity_over_consistency", "concept_preservation")
-"""The sample's background counts, another score decides, or a judge, so a copy has no value of its own."""
+UNMASKED = ("sdino", "consistency_ratio", "diversity_over_consistency", "concept_preservation", "nexus_score")
+"""The sample's background counts, another score decides, a judge, or a detector, so a copy has no value of its own."""
+LABELLED = ("nexus_score",)
+"""Metrics that compare with a target's class word."""
 JUDGE = "judge"
 
 
@@ -83,7 +85,8 @@ def test_text_preprocessing_is_where_text_is_read(card: MetricCard) -> None:
         assert all(variant.extractor.text is not None for variant in card.variants.values())
         return
     read = {variant.extractor.text is not None for variant in card.variants.values()}
-    assert read == {"prompt" in card.needs} or "sample_mask" in card.needs  # a segmenter reads a class word
+    by_word = "sample_mask" in card.needs or card.name in LABELLED  # what is looked for is told by its class word
+    assert read == {"prompt" in card.needs} or by_word
 
 
 @pytest.mark.parametrize("card", CARDS.values(), ids=CARDS)

@@ -98,7 +98,7 @@ def test_the_total_is_that_of_its_components(variant: str, release: str, domain:
     found = derivation(whole, [*parts.values(), whole], EXPECTED, scores(parts))
     wanted = total({name: VALUES[name] for name in parts}, version=release, domain=domain)  # type: ignore[arg-type]
     assert found.value == pytest.approx(wanted, abs=1e-12)
-    assert found[1:] == (3, 3, ())
+    assert found[1:] == (3, 3, {}, ())
 
 
 def test_what_few_videos_have_weighs_as_much() -> None:
@@ -109,7 +109,7 @@ def test_what_few_videos_have_weighs_as_much() -> None:
         some[key] = some[key].model_copy(update={"state": State.NOT_APPLICABLE, "value": None})
     found = derivation(whole, [*parts.values(), whole], EXPECTED, some)
     assert found.value == pytest.approx(total(VALUES), abs=1e-12)
-    assert found[1:] == (3, 3, ())
+    assert found[1:] == (3, 3, {}, ())
 
 
 def test_a_component_without_any_value_leaves_no_total() -> None:
@@ -120,7 +120,7 @@ def test_a_component_without_any_value_leaves_no_total() -> None:
         EXPECTED,
         scores(parts, states={"gme": "weights_missing", "natural": "judge_unparsed"}),
     )
-    assert found == (None, 0, 3, ("gme", "natural"))
+    assert found == (None, 0, 3, {State.COMPONENT_MISSING: 3}, ("gme", "natural"))
     parts, whole = table(without=("nexus",))
     assert derivation(whole, [*parts.values(), whole], EXPECTED, scores(parts)).lacking == ("nexus",)
 
@@ -132,6 +132,51 @@ def test_the_summary_says_what_is_missing_and_how_much_is_covered() -> None:
     assert (told.n_scored, told.n_cases, told.states) == (2, 3, {"component_missing": 1})
     none = summarise([*parts.values(), whole], EXPECTED, {})["opens2v_total"]
     assert (none.value, none.n_scored, none.states) == (None, 0, {"component_missing": 3})
+
+
+def in_state(part: Column, case: Case, state: str) -> Score:
+    return Score(
+        case_id=case.case_id, seed=0, metric=part.choice.column, signature=str(part.signature), inputs="0", state=State.of(state)
+    )  # fmt: skip
+
+
+def test_a_video_without_a_face_or_a_thing_keeps_the_run_whole() -> None:
+    """What a component finds nothing in is ordinary, and counts against the coverage alone."""
+    parts, whole = table()
+    some = scores(parts)
+    told = (("nexus", 0, "undefined"), ("facesim", 0, "no_face"), ("facesim", 1, "no_face"))
+    some |= {one.key: one for one in (in_state(parts[name], CASES[n], state) for name, n, state in told)}
+    found = summarise([*parts.values(), whole], EXPECTED, some)["opens2v_total"]
+    assert found.value == pytest.approx(total(VALUES), abs=1e-12)
+    assert (found.n_scored, found.n_cases, found.states) == (1, 3, {"no_face": 2})
+    assert all(State.of(state).whole for state in found.states)
+
+
+@pytest.mark.parametrize("order", [("undefined", "judge_unparsed"), ("judge_unparsed", "undefined")])
+def test_what_could_have_been_there_is_told_before_what_could_not(order: tuple[str, str]) -> None:
+    parts, whole = table()
+    some = scores(parts)
+    for name, state in zip(("nexus", "natural"), order, strict=True):
+        one = in_state(parts[name], CASES[0], state)
+        some[one.key] = one
+    found = summarise([*parts.values(), whole], EXPECTED, some)["opens2v_total"]
+    assert (found.n_scored, found.states) == (2, {"component_missing": 1})
+
+
+def test_a_column_asked_for_besides_is_not_the_protocol_s() -> None:
+    """The same metric and variant over other cases stands in the table after the one that the total is made of."""
+    parts, whole = table()
+    beside = replace(parts["facesim"], label="more", signature=parts["facesim"].signature.with_part("where", "none"))
+    both = scores(parts) | scores({"facesim": beside}, states={"facesim": "no_face"})
+    used = [*parts.values(), whole, beside]
+    assert derivation(whole, used, EXPECTED, both) == derivation(whole, used[:-1], EXPECTED, scores(parts))
+    assert with_components(used)[-2].signature == with_components(used[:-1])[-1].signature
+
+
+def test_a_total_of_no_video_lacks_nothing() -> None:
+    parts, whole = table()
+    told = summarise([*parts.values(), whole], [], {})["opens2v_total"]
+    assert (told.value, told.n_cases, told.states) == (None, 0, {})
 
 
 def test_subject_scores_that_are_all_0_are_no_mean() -> None:

@@ -265,7 +265,7 @@ def test_too_little_memory_says_what_would_fit(monkeypatch: pytest.MonkeyPatch, 
         need_memory(told, 24.0)
     without = told.model_copy(update={"base": told.base.model_copy(update={"save_memory": False})})
     assert training_gib(without) > 2 * wanted
-    monkeypatch.setattr("evalkit.methods.flux_kontext.cuda_gib", lambda: 0.0)
+    monkeypatch.setattr("evalkit.methods.divrl.method.cuda_gib", lambda: 0.0)
     order = TrainOrder(tmp_path, data=tmp_path, seed=0)
     with pytest.raises(MethodError, match="wants a CUDA device with about .* GiB, found none"):
         DIVRL.configured({"preset": "paper"}).train(order, Context(None, "paper", tmp_path))  # type: ignore[arg-type]

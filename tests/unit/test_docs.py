@@ -6,21 +6,65 @@ import importlib.util
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 
 from evalkit import registry
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_command_page_is_the_commands_own_help(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setenv("COLUMNS", "100")
-    spec = importlib.util.spec_from_file_location("write_commands", ROOT / "docs" / "write_commands.py")
+def writer(name: str) -> ModuleType:
+    """A script of `docs/` as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_command_page_is_the_commands_own_help(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("COLUMNS", "100")
+    module = writer("write_commands")
     written = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert written == module.text(), "run: python docs/write_commands.py"
+
+
+def test_the_tests_that_the_metric_page_names_are_of_these_metrics() -> None:
+    """A test, or a module of references that it imports, has the metric's name or module in it, and the variant's."""
+    page = writer("write_metrics")
+    named = [name for names in page.TESTS.values() for name in names]
+    assert len(named) == len(set(named))
+    ours = {
+        n: e for n, e in registry.entries(registry.METRICS).items() if e.dist is not None and e.dist.name == "evalkit"
+    }
+    variants = {(name, variant) for name in ours for variant in registry.load(registry.METRICS, name).card.variants}
+    assert {name.partition("@")[0] for name in named} == set(ours)
+    assert {name for name in named if "@" in name} <= {"@".join(pair) for pair in variants}
+    assert all((ROOT / "tests" / page.test_of(*pair)).is_file() for pair in variants)
+    for test, names in page.TESTS.items():
+        text = (ROOT / "tests" / test).read_text(encoding="utf-8")
+        for module in re.findall(r"^from tests\.golden\.(\w+) import", text, re.MULTILINE):
+            text += (ROOT / "tests" / "golden" / f"{module}.py").read_text(encoding="utf-8")
+        for metric, _, variant in (name.partition("@") for name in names):
+            module = re.escape(ours[metric].module)
+            assert re.search(rf'"{metric}["@]|\b{metric}\(|\b{metric.upper()}\b|{module} import', text), (
+                f"{test} has no {metric}"
+            )
+            assert variant in text, f"{test} has no {metric}@{variant}"
+
+
+def test_a_metric_without_a_named_test_is_told() -> None:
+    page = writer("write_metrics")
+    with pytest.raises(
+        LookupError, match="^wanted the test that holds sparkle@bright in TESTS, found none; name it there$"
+    ):
+        page.test_of("sparkle", "bright")
 
 
 def test_every_environment_variable_is_documented() -> None:

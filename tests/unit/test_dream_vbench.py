@@ -15,8 +15,9 @@ from evalkit.benchmarks.action_grammar import LIVE, LIVE_AFTER, PROMPTS, THINGS,
 from evalkit.benchmarks.dream_vbench import DREAM_VBENCH, read_actions
 from evalkit.cli import main
 from evalkit.content import content
-from evalkit.errors import DataError
+from evalkit.errors import EvalkitError, PluginError, ProblemsError
 from evalkit.sandbox.world import WORLD_VERSION, words
+from tests import fake_hub
 from tests.unit.benchmark_samples import dreambench_facts, write_dreambench
 
 SHIPPED = content("benchmarks", "dream_vbench", "evalkit_actions", "prompts.json")
@@ -119,6 +120,11 @@ def test_cases_of_photographs(photographs: Path) -> None:
         ('[{"subjects": ["lion"], "prompt": "x"}]', "wanted subjects of DreamBench, found 'lion'"),
         ('[{"subjects": [], "prompt": "x"}]', "form that is wanted: 0.subjects"),
         ('[{"subjects": ["cat"]}]', "form that is wanted: 0.prompt"),
+        ('[{"subjects": ["cat"], "prompt": " "}]', "0.prompt: Value error, a text must not be empty"),
+        ('[{"subjects": ["cat", "cat"], "prompt": "x"}]', "0: wanted two subjects, found 'cat' twice"),
+        ('[{"subjects": ["cat"], "prompt": "x", "prompt": "y"}]', "wanted each key once, found 'prompt' again"),
+        ('[{"subjects": ["cat"], "prompt": "x", "fps": 8}]', "0.fps: Extra inputs are not permitted"),
+        ("[" * 100_000, "wanted JSON, found something else"),
         ("[]", "wanted prompts, found none"),
         ("[", "wanted JSON, found something else"),
     ],
@@ -129,9 +135,23 @@ def test_a_prompt_file_of_ones_own(photographs: Path, tmp_path: Path, text: str,
     (case,) = DREAM_VBENCH.load(root, "consis_gcpo").cases
     assert (case.case_id, case.prompt) == ("dog.a00", "a dog running")
     (root / "prompts.json").write_text(text)
-    with pytest.raises(DataError) as raised:
+    with pytest.raises(EvalkitError) as raised:
         DREAM_VBENCH.load(root, "consis_gcpo")
+    assert not isinstance(raised.value, PluginError)
     assert told in str(raised.value)
+
+
+def test_everything_that_prompts_of_ones_own_have_wrong_is_in_one_report(photographs: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(photographs, tmp_path / "copy"))
+    told = [["lion"], ["cat", "teapot"], ["dog", "dog"], ["sofa", "hat"]]
+    (root / "prompts.json").write_text(json.dumps([{"subjects": names, "prompt": "x"} for names in told]))
+    with pytest.raises(ProblemsError) as raised:
+        DREAM_VBENCH.load(root, "single")
+    assert raised.value.problems == (
+        "0: wanted subjects of DreamBench, found 'lion'; 'backpack' is one",
+        "2: wanted two subjects, found 'dog' twice; name it once or another beside it",
+        "3: wanted subjects of DreamBench, found 'sofa', 'hat'; 'backpack' is one",
+    )
 
 
 def test_the_world_moves(world: Path) -> None:
@@ -147,9 +167,12 @@ def test_the_world_moves(world: Path) -> None:
     assert not np.array_equal(clip[0], clip[-1])
 
 
-def test_nothing_to_fetch(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="wanted to fetch Dream-VBench into .*, found no way; clone"):
-        DREAM_VBENCH.fetch(tmp_path)
+def test_its_photographs_are_fetched_as_dreambench_s(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = fake_hub.install(monkeypatch, tmp_path / "hub")
+    hub.publish("google/dreambooth", {f"dataset/{name}": d for name, d in fake_hub.files_in(photographs).items()})
+    assert len(DREAM_VBENCH.load(DREAM_VBENCH.fetch(tmp_path / "data"), "single").cases) == 300
 
 
 @pytest.mark.timeout(300)

@@ -16,6 +16,7 @@ from evalkit.benchmarks.dreambench_facts import DreamBenchFacts
 from evalkit.benchmarks.spec import read_spec
 from evalkit.errors import DataError, ProblemsError, UsageError
 from evalkit.media import decode_image
+from tests import fake_hub
 from tests.unit.benchmark_samples import dreambench_facts, write_dreambench
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "dreambench_uno.json").read_text(encoding="utf-8"))
@@ -141,7 +142,8 @@ def test_no_folder(tmp_path: Path) -> None:
         DREAMBENCH.load(tmp_path / "none", "uno_single")
     assert str(caught.value) == (
         f"wanted the folder of DreamBench, found nothing at {str(tmp_path / 'none')!r}; "
-        "clone https://github.com/google/dreambooth and give its folder `dataset` as --data"
+        "`evalkit data fetch dreambench` where the hub can be reached, or clone https://github.com/google/dreambooth and "
+        "give its folder `dataset` as --data"
     )
 
 
@@ -196,9 +198,13 @@ def test_a_prompt_file_that_is_no_text(copy: Path) -> None:
     assert problems_of(copy)[0] == told
 
 
-def test_nothing_to_fetch(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"found no hub dataset of it; clone https://github\.com/google/dreambooth and"):
-        DREAMBENCH.fetch(tmp_path)
+def test_fetched_as_the_hub_has_it(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = fake_hub.install(monkeypatch, tmp_path / "hub")
+    hub.publish("google/dreambooth", {f"dataset/{name}": data for name, data in fake_hub.files_in(whole).items()})
+    for _ in range(2):
+        assert DREAMBENCH.fetch(tmp_path / "data") == tmp_path / "data"
+    assert len(DREAMBENCH.load(tmp_path / "data", "dreambooth").cases) == 750
+    assert [call.patterns for call in hub.calls if not call.dry_run] == [("dataset/**",)]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_pictures_of_other_kinds_and_masks(copy: Path) -> None:
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    told = r"^wanted the folder of DreamBench\+\+, found nothing at '.*none'; run with --fetch where the hub can be"
+    told = r"^wanted the folder of DreamBench\+\+, found nothing at '.*none'; `evalkit data fetch dreambench_pp` where"
     with pytest.raises(DataError, match=told):
         DREAMBENCH_PP.load(tmp_path / "none", "official")
 
@@ -152,4 +152,4 @@ def test_fetch_unpacks_the_published_archive(whole: Path, tmp_path: Path, monkey
     folder = DREAMBENCH_PP.fetch(tmp_path / "fetched")
     assert DREAMBENCH_PP.load(folder, "official").cases == DREAMBENCH_PP.load(whole, "official").cases
     assert DREAMBENCH_PP.fetch(folder) == folder
-    assert asked == [("yuangpeng/dreambench_plus", "data.zip", "run with ")]
+    assert asked == [("yuangpeng/dreambench_plus", "data.zip", "`evalkit ")]

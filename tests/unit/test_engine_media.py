@@ -103,6 +103,20 @@ def test_a_clip_that_a_method_made(tmp_path: Path) -> None:
         assert made(world, OfMedium("video")) == 0
 
 
+def test_an_answer_that_no_file_can_hold_is_a_failed_sample_and_costs_no_other(tmp_path: Path) -> None:
+    class Halved(OfMedium):
+        def make(self, jobs: Sequence[Job], context: Any) -> Iterator[Made]:
+            for number, one in enumerate(super().make(jobs, context)):
+                yield one._replace(text="a \ud800 b") if number == 1 else one
+
+    with world_of(tmp_path, "text") as world:
+        assert made(world, Halved("text")) == 4
+        failed = [sample for sample in world.run.samples.latest().values() if sample.state == "failed"]
+        told = r"wanted text that UTF-8 can hold, found \ud800, half a character"
+        assert [sample.reason for sample in failed] == [told]
+        assert made(world, OfMedium("text")) == 1
+
+
 def test_an_answer_that_a_method_made(tmp_path: Path) -> None:
     with world_of(tmp_path, "text") as world:
         method = OfMedium("text")

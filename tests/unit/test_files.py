@@ -209,3 +209,8 @@ def test_links_may_not_leave_the_folder(tmp_path: Path) -> None:
     if sys.version_info < (3, 13):
         with pytest.raises(DataError, match="which cannot be resolved"):
             inside(root, "loop/a.png")
+
+
+def test_a_name_that_no_file_system_holds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"which cannot be resolved \(\[Errno \d+\] File name too long"):
+        inside(tmp_path, "a" * 300)

@@ -11,9 +11,10 @@ import pytest
 
 from evalkit.benchmarks.base import Loaded
 from evalkit.media import decode_image
-from evalkit.methods import flux_kontext
+from evalkit.methods import flux_kontext, published
 from evalkit.methods.base import Context, Job, rng_seed
-from evalkit.methods.flux_kontext import FLUX_KONTEXT, HUB, complete, reference_size
+from evalkit.methods.flux_kontext import FLUX_KONTEXT, HUB, reference_size
+from evalkit.methods.published import complete
 from evalkit.nouns import Profile
 from evalkit.sandbox.kontext import assemble
 from tests.fakes import tiny_benchmark
@@ -32,7 +33,7 @@ def jobs(benchmark: Loaded) -> list[Job]:
     return [Job(case, 0, rng_seed("flux_kontext", case.case_id, 0)) for case in benchmark.cases]
 
 
-def published(folder: Path) -> Path:
+def laid_out(folder: Path) -> Path:
     """An empty copy of the published folder's layout."""
     parts = ("transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
     index: dict[str, Any] = {"_class_name": "FluxKontextPipeline", "image_encoder": [None, None]}
@@ -93,7 +94,7 @@ def test_nothing_is_loaded_for_no_jobs(benchmark: Loaded, monkeypatch: pytest.Mo
 
 
 def test_missing_weights_and_device_are_told_in_a_line_each(benchmark: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flux_kontext, "cuda_gib", lambda: 0.0)
+    monkeypatch.setattr(published, "cuda_gib", lambda: 0.0)
     weights, device = FLUX_KONTEXT.check(context(benchmark, "paper"))
     assert weights == (
         "wanted the weights of 'black-forest-labs/FLUX.1-Kontext-dev' (about 34 GB, licence FLUX.1 [dev] Non-Commercial License, "
@@ -108,29 +109,41 @@ def test_missing_weights_and_device_are_told_in_a_line_each(benchmark: Loaded, m
 
 
 def test_a_small_device_is_told_with_its_memory(benchmark: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flux_kontext, "cuda_gib", lambda: 23.65)
+    monkeypatch.setattr(published, "cuda_gib", lambda: 23.65)
     assert "found one with 23.6 GiB; run" in FLUX_KONTEXT.check(context(benchmark, "paper"))[1]
-    monkeypatch.setattr(flux_kontext, "cuda_gib", lambda: 31.0)
+    monkeypatch.setattr(published, "cuda_gib", lambda: 31.0)
     assert len(FLUX_KONTEXT.check(context(benchmark, "paper"))) == 1
 
 
 def test_weights_are_found_below_the_named_folder(
     benchmark: Loaded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(flux_kontext, "cuda_gib", lambda: 80.0)
+    monkeypatch.setattr(published, "cuda_gib", lambda: 80.0)
     monkeypatch.setenv("EVALKIT_WEIGHTS", str(tmp_path))
     folder = tmp_path / HUB.replace("/", "--")
     assert f"found none complete in EVALKIT_WEIGHTS ({folder}), " in FLUX_KONTEXT.check(context(benchmark, "paper"))[0]
-    published(folder)
+    laid_out(folder)
     assert FLUX_KONTEXT.check(context(benchmark, "paper")) == []
 
 
 @pytest.mark.parametrize("lost", ["tokenizer_2", "transformer/model.safetensors", "model_index.json"])
 def test_a_folder_that_lacks_something_is_not_complete(tmp_path: Path, lost: str) -> None:
-    folder = published(tmp_path / "model")
+    folder = laid_out(tmp_path / "model")
     assert complete(folder)
     target = folder / lost
     target.rmdir() if target.is_dir() else target.unlink()
+    assert not complete(folder)
+
+
+def test_weights_in_several_files_are_complete_with_all_of_them(tmp_path: Path) -> None:
+    folder = laid_out(tmp_path / "model")
+    index = folder / "transformer" / "diffusion_pytorch_model.safetensors.index.json"
+    files = ("model.safetensors", "other.safetensors")
+    index.write_text(json.dumps({"weight_map": dict(zip("ab", files, strict=True))}), encoding="utf-8")
+    assert not complete(folder)
+    (folder / "transformer" / files[1]).touch()
+    assert complete(folder)
+    index.write_text("{", encoding="utf-8")
     assert not complete(folder)
 
 

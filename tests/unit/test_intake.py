@@ -182,6 +182,7 @@ def test_every_line_of_a_manifest_that_does_not_fit_is_told(folder: Path, benchm
         {"case_id": "s0.p0", "file": "a.png", "seed": -1},
         {"file": "a.png"},
         [1],
+        {"case_id": "s0.p0", "file": "a" * 300},
     )
     told = problems(folder, benchmark)
     assert told[0] == "manifest.jsonl line 1: not a manifestline: colour is not a known key"
@@ -200,7 +201,17 @@ def test_every_line_of_a_manifest_that_does_not_fit_is_told(folder: Path, benchm
     )
     assert told[7] == "manifest.jsonl line 8: not a manifestline: case_id is missing"
     assert told[8].startswith("manifest.jsonl line 9: not a manifestline: document: ")
-    assert len(told) == 9
+    assert "which cannot be resolved ([Errno 36] File name too long" in told[9]
+    assert len(told) == 10
+
+
+def test_a_key_twice_in_a_line_is_told(folder: Path, benchmark: Loaded) -> None:
+    write(folder, "a.png")
+    (folder / "manifest.jsonl").write_text('{"case_id": "s0.p0", "file": "a.png", "case_id": "s0.p1"}\n')
+    with pytest.raises(
+        ProblemsError, match=r"manifest\.jsonl line 1: wanted each key once, found 'case_id' again; keep"
+    ):
+        find_samples(folder, benchmark, [(case, 0) for case in benchmark.cases])
 
 
 def test_a_manifest_that_names_a_case_twice(folder: Path, benchmark: Loaded) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ("bom.txt", b"\xef\xbb\xbfyes", "yes"),
         ("empty.txt", b"", ""),
         ("a.json", b'"No."', "No."),
+        ("pair.json", rb'"\ud83d\ude00"', "\U0001f600"),
         ("b.json", b'{"answer": "yes ", "other": 3}', "yes"),
     ],
 )
@@ -33,6 +34,10 @@ def test_an_answer(tmp_path: Path, name: str, data: bytes, answer: str) -> None:
     [
         ("a.txt", b"caf\xe9", "not_an_answer", "byte 3 is no UTF-8"),
         ("a.json", b"{", "not_an_answer", "it is no JSON"),
+        ("a.json", rb'"a\ud800b"', "not_an_answer", r"its text holds \ud800, half a character"),
+        ("a.json", rb'{"answer": "\udc00\ud83d"}', "not_an_answer", r"its text holds \udc00"),
+        ("a.json", b'{"answer": "No.", "answer": "Yes."}', "not_an_answer", "the key 'answer' stands twice"),
+        ("a.json", b"[" * 100_000, "not_an_answer", "it is no JSON"),
         ("a.json", b"[1]", "not_an_answer", "it holds no text but list"),
         ("a.json", b'{"text": "yes"}', "not_an_answer", "an object with the keys ['text']"),
         ("a.json", b"", "empty_file", "0 bytes"),

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import struct
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from evalkit.errors import MediaError, UsageError
-from evalkit.media import clip_of, clip_sha256, decode_video, encode_mp4, pixel_sha256
+from evalkit.media import clip_of, clip_sha256, decode_video, encode_mp4, pixel_sha256, video
 from tests.unit.video_samples import H, T, W, encoded, moving, quarters, sound_only, write
 
 if TYPE_CHECKING:
@@ -204,6 +206,40 @@ def test_a_bound_on_memory_holds_before_and_while_decoding(tmp_path: Path) -> No
     with pytest.raises(MediaError) as raised:
         decode_video(unannounced, max_bytes=2 * H * W * 3)
     assert raised.value.reason == "too_large"
+
+
+def transparent_gif(side: int) -> bytes:
+    """One frame whose first pixel alone is drawn, transparent: what lies around it is not opaque either."""
+    drawn = b"\x2c" + struct.pack("<4HB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    control = b"\x21\xf9\x04\x01\x00\x00\x00\x00"
+    return b"GIF89a" + struct.pack("<2H3B", side, side, 0x80, 0, 0) + bytes(6) + control + drawn + b"\x3b"
+
+
+def test_what_compositing_takes_is_no_multiple_of_a_frame(tmp_path: Path) -> None:
+    path, side = write(tmp_path, "a.gif", transparent_gif(2000)), 2000
+    decode_video(write(tmp_path, "small.gif", transparent_gif(8)))
+    tracemalloc.start()
+    try:
+        clip = decode_video(path)
+        # What is decoded takes four bytes a pixel, what comes of it three.
+        assert tracemalloc.get_traced_memory()[1] < 12 * side**2
+    finally:
+        tracemalloc.stop()
+    assert clip.notes == ("alpha_on_white",)
+    assert (clip.frames[0] == 255).all()
+
+
+def test_compositing_in_bands_rounds_every_pair_to_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(video, "_BAND_PIXELS", 1000)
+    colour, alpha = np.meshgrid(np.arange(256), np.arange(256))
+    rgba = np.stack([colour, colour, colour, alpha], -1).astype(np.uint8)
+    exact = (colour * alpha + 255 * (255 - alpha)) / 255
+    assert np.abs(video._on_white(rgba) - exact[..., None]).max() <= 0.5
+
+
+def test_one_frame_is_bounded_before_it_is_decoded(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"its frames of 6000 x 6000 have 36000000 pixels, and the limit is 33554432"):
+        decode_video(write(tmp_path, "a.gif", transparent_gif(6000)))
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,10 @@ MASK = np.arange(64) < 32 * np.ones((64, 1))
 OWN_MASK = ImageContent("m" * 64, Path("s-mask.png"))
 MAPS = {"semantic": (24, 24, 8), "visual": (24, 24, 32), "patches": (576, 8), "faces": (3, 517)}
 """Outputs that are maps or lists, and their shapes."""
-BY_SAMPLE = [("facesim", "subjects_mean"), ("facesim", "id_crafter")]
+OF_BOXES = [pair for pair in ALL if pair[0] == "nexus_score"]
+"""What a detector finds counts, and how sure it is."""
+COUNT_SAMPLES = [*(("clip_i", name) for name in ("unictokens", "sync_r1", "consis_gcpo")), ("dino_i", "consis_gcpo")]
+BY_SAMPLE = [("facesim", "subjects_mean"), ("facesim", "id_crafter"), *OF_BOXES, *COUNT_SAMPLES]
 """One value a sample, whatever number of targets it has."""
 PROBABILITIES = ("probability", "raw_probability")
 """Outputs that are one number from 0 to 1."""
@@ -60,8 +63,8 @@ OF_WORDS = [(n, v) for n, v in ALL if load(METRICS, n).card.variant(v).extractor
 """Metrics of words alone, which need no feature."""
 BY_STEP = [("temporal_consistency", "vbench")]
 """Weighted by the number of a clip's steps."""
-UNLIKE = [*((name, variant) for name, variant in ALL if name == "sdino"), ("vsm", "equation_3"), *JUDGED]
-"""What a copy's background, a mask or a judge takes part in, so that it need not have the card's value."""
+UNLIKE = [*((name, variant) for name, variant in ALL if name == "sdino"), ("vsm", "equation_3"), *JUDGED, *OF_BOXES]
+"""What a copy's background, a mask, a judge or a detector takes part in, so that it need not have the card's value."""
 DIVERSITY = ("mtg_nssm", "dino_nssm", "si_iou")
 """A copy is the worst."""
 ASKED = {"expected_answer": "Yes.", "concept_info": "a toy"}
@@ -110,6 +113,8 @@ def features(
     """Random features by content, in the order of the requests; all alike with `same`. All but visual maps share a direction."""
 
     def feature(request: Any) -> NDArray[np.float32]:  # noqa: PLR0911 - one line an output
+        if request.output == "boxes":
+            return np.asarray([[1, 2, 30, 40, 0.9], [5, 5, 20, 20, 0.7], [0, 0, 9, 9, 0.55]], np.float32)
         if isinstance(request.content, PairContent):
             return np.float32(0.0 if same else 0.1 + len(request.content.key) % 7) * np.ones((), np.float32)
         rng = np.random.default_rng(0 if same else sum(request.content.key.encode()))
@@ -132,7 +137,11 @@ def features(
             return np.asarray(shared + 0.5 * rng.normal(size=shape), np.float32)
         return rng.normal(size=() if request.output in NUMBERS else 8).astype(np.float32)
 
-    return [[feature(r) for r in metric.requests(i, bound(metric, variant))] for i in items]
+    def row(item: Item) -> list[NDArray[np.float32]]:
+        first = [feature(request) for request in metric.requests(item, bound(metric, variant))]
+        return [*first, *(feature(request) for request in metric.further(item, bound(metric, variant), first))]
+
+    return [row(item) for item in items]
 
 
 def scored(name: str, variant: str, items: Sequence[Item], **options: Any) -> list[Outcome]:
@@ -173,7 +182,7 @@ def test_requests_ask_for_what_the_card_says_is_needed(name: str, variant: str) 
     assert set(compared) <= pictures or by_outline or "targets" not in metric.card.needs
     texts = {text_of(content) for content in contents} - {None} | {part for part in shown if isinstance(part, str)}
     told = STORY_TEXTS.get((name, variant), {"prompt"} if "prompt" in metric.card.needs else set())
-    by_word = any(spec.family == "grounded_sam" for spec in bound(metric, variant).extractors)
+    by_word = any(spec.family in ("grounded_sam", "yolo_world") for spec in bound(metric, variant).extractors)
     if name in REWORDED:
         shown_texts = " ".join(sorted(map(str, texts)))
         assert all(part in shown_texts for part in segments(one.case.prompt))

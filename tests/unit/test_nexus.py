@@ -1,15 +1,20 @@
-"""NexusScore from boxes: what is kept, and what the three versions divide by."""
+"""NexusScore from boxes: what is kept, what the three versions divide by, and what the plugin asks for."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from evalkit.errors import UsageError
-from evalkit.metrics.nexus import nexus_score, sought
+from evalkit.features.spec import ClipContent, ImageContent, PairContent, TextContent
+from evalkit.metrics.base import Bound, Item, Unscorable
+from evalkit.metrics.nexus import NEXUS_SCORE, nexus_score, sought
+from evalkit.nouns import Case, State
 
 VERSIONS = ("v1_0", "v1_1", "corrected")
 
@@ -69,3 +74,70 @@ def test_other_shapes_and_variants_are_refused() -> None:
         nexus_score([0.9, 0.9], [0.5, 0.5], [0.5, 0.5], [0, 0], [0])
     with pytest.raises(UsageError, match="^wanted variant 'v1_0', 'v1_1' or 'corrected', found 'v2'$"):
         nexus_score(*boxes(), variant="v2")  # type: ignore[arg-type]
+
+
+def item(labels: tuple[str, ...] = ("Man", "Cup"), case_id: str = "humanobj_1", *, frames: int = 2) -> Item:
+    case = Case(
+        case_id=case_id, prompt="p", subjects=("a", "b"), references=(), targets=(), category="c", prompt_index=0,
+        medium="video",
+    )  # fmt: skip
+    shots = tuple(ImageContent(f"{n:064d}", Path("a.mp4"), n) for n in range(frames))
+    targets = tuple(ImageContent(f"{n:064x}", Path(f"{n}.png")) for n in range(10, 10 + len(labels)))
+    clip = ClipContent("c" * 64, Path("a.mp4"), shots, 8.0)
+    return Item(case, 0, ImageContent("c" * 64, Path("a.mp4")), targets, clip=clip, target_labels=labels)
+
+
+def bound(variant: str, *, frames: int = 2) -> Bound:
+    card = NEXUS_SCORE.card.variant(variant)
+    card = card.model_copy(update={"params": card.params | {"frames": frames}})
+    return Bound(variant, card, card.extractor, card.beside)
+
+
+def told(*rows: tuple[float, ...]) -> Any:
+    return np.array(rows, np.float32).reshape(-1, 5)
+
+
+def test_every_frame_is_searched_for_every_reference_and_each_is_embedded_once() -> None:
+    one = item(("Man", "Cup", "Park"))
+    asked = NEXUS_SCORE.requests(one, bound("v1_1"))
+    assert one.clip is not None
+    pairs = [PairContent(frame, target) for frame in one.clip.frames for target in one.targets]
+    assert [request.content for request in asked] == [
+        *pairs, *one.targets, *(TextContent(word) for word in ("human", "Cup", "Park"))
+    ]  # fmt: skip
+    assert [request.output for request in asked] == ["boxes"] * 6 + ["embedding"] * 6
+    assert {request.spec.family for request in asked[:6]} == {"yolo_world"}
+    assert len(NEXUS_SCORE.requests(one, bound("v1_1", frames=32))) == 3 * 32 + 6
+
+
+def test_what_is_in_a_box_that_may_be_kept_is_cut_out_and_embedded() -> None:
+    one, boxes = item(("Cup",)), [told((0.4, 1.5, 9.6, 8.2, 0.9), (1, 1, 5, 5, 0.55)), told((3.2, 1, 3.4, 5, 0.8))]
+    (asked,) = NEXUS_SCORE.further(one, bound("v1_1"), [*boxes, *np.zeros((2, 4), np.float32)])
+    assert one.clip is not None
+    assert asked.content == replace(one.clip.frames[0], box=(0, 2, 10, 8))
+    assert asked.content.key != one.clip.frames[0].key
+
+
+@pytest.mark.parametrize(("variant", "share"), [("corrected", 1.0), ("v1_1", 1 / 2), ("v1_0", 1 / 3)])
+def test_a_video_scores_what_its_boxes_say(variant: str, share: float) -> None:
+    """Of Man two boxes in the first frame, of Cup an unsure one there and a sure one in the second."""
+    sure = told((0, 0, 5, 5, 0.9), (2, 2, 9, 9, 0.7))
+    boxes = [sure, told((0, 0, 5, 5, 0.55)), told(), told((1, 1, 8, 8, 0.95))]
+    east, north = np.eye(2, dtype=np.float32)
+    between = np.array([0.6, 0.8], np.float32)
+    known = [east, north, east, between]  # the references, then the labels
+    found = NEXUS_SCORE.score([item()], bound(variant), [[*boxes, *known, between, north, between]])
+    # cosines with the reference .6, 0 (unlike its label), .8; with the label .6, 0, 1
+    assert found[0].value == pytest.approx((0.6 + 0.8) / 2 * share, abs=1e-6)
+
+
+def test_nothing_found_is_no_score_and_faces_alone_are_not_looked_for() -> None:
+    rows: list[Any] = [told(), told(), told(), told(), *np.ones((4, 2), np.float32)]
+    (found,) = NEXUS_SCORE.score([item()], bound("v1_1"), [rows])
+    assert (found.state, found.reason) == (State.UNDEFINED, "nothing found of human, Cup in any frame")
+    with pytest.raises(Unscorable, match=r"^singleface_2 is of faces alone, which are not looked for$") as raised:
+        NEXUS_SCORE.requests(item(("Woman",), "singleface_2"), bound("v1_1"))
+    assert raised.value.state is State.NOT_APPLICABLE
+    words = [r.content.text for r in NEXUS_SCORE.requests(item(("Man", "Bedroom"), "faceobj_1"), bound("v1_1"))
+             if isinstance(r.content, TextContent)]  # fmt: skip
+    assert words == ["Bedroom"]

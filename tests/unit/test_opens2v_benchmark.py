@@ -14,8 +14,9 @@ from evalkit.benchmarks.binding import find_samples
 from evalkit.benchmarks.opens2v import OPENS2V
 from evalkit.benchmarks.opens2v_layout import OpenS2VFacts, cases_of, read_entries, shared_units
 from evalkit.benchmarks.spec import BenchmarkSpec
-from evalkit.errors import DataError, ProblemsError
+from evalkit.errors import ProblemsError
 from evalkit.media import write_image
+from tests import fake_hub
 
 if TYPE_CHECKING:
     from evalkit.benchmarks.base import Loaded
@@ -145,6 +146,20 @@ def test_every_problem_is_in_one_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("spec")
+def test_an_id_or_a_key_that_stands_twice_is_told(tmp_path: Path) -> None:
+    root = wrote(tmp_path)
+    path = root / "Open-Domain_Eval.json"
+    one = json.dumps(entry(FIRST))
+    path.write_text(f'{{"singleobj_1": {one}, {path.read_text()[1:]}'.replace('"prompt"', '"prompt": "", "prompt"', 1))
+    with pytest.raises(ProblemsError) as raised:
+        loaded(root)
+    assert raised.value.problems == (
+        "Open-Domain_Eval.json: wanted each key once, found 'prompt' again in one object; keep one",
+        "Open-Domain_Eval.json: wanted each key once, found 'singleobj_1' again in one object; keep one",
+    )
+
+
+@pytest.mark.usefixtures("spec")
 def test_pictures_that_are_missing_or_damaged_are_told_beside_each_other(tmp_path: Path) -> None:
     root = wrote(tmp_path)
     (root / FIRST).unlink()
@@ -160,8 +175,8 @@ def test_pictures_that_are_missing_or_damaged_are_told_beside_each_other(tmp_pat
     ("text", "told"),
     [
         ("[]", "wanted a mapping of ids to entries, found list"),
-        ("{", "wanted JSON, found Expecting property name"),
-        (None, "cannot be read (No such file or directory)"),
+        ("{", "wanted JSON, found something else: Expecting property name"),
+        (None, "wanted 'Open-Domain_Eval.json', found No such file or directory; fetch the data again"),
     ],
 )
 def test_a_file_that_holds_no_entries(tmp_path: Path, text: str | None, told: str) -> None:
@@ -188,33 +203,13 @@ def test_samples_are_named_after_their_case(tmp_path: Path) -> None:
 
 
 def test_fetch_brings_files_and_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, list[str]]] = []
-
-    def download(dataset: str, *, repo_type: str, local_dir: Path, allow_patterns: list[str]) -> None:
-        asked.append((dataset, allow_patterns))
-        for domain in DOMAINS.values():
-            local_dir.mkdir(exist_ok=True)
-            (local_dir / str(domain["file"])).write_text("{}", encoding="utf-8")
-        (local_dir / "Images").mkdir(exist_ok=True)
-
-    class Session:
-        def head(self, _url: str, timeout: float) -> None:
-            pass
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    monkeypatch.setattr("huggingface_hub.get_session", Session)
+    hub = fake_hub.install(monkeypatch, tmp_path / "hub")
+    names = [str(domain["file"]) for domain in DOMAINS.values()]
+    hub.publish("BestWishYsh/OpenS2V-Eval", dict.fromkeys((*names, "Images/a/1.png", "README.md"), b"x"))
     for _ in range(2):
         assert OPENS2V.fetch(tmp_path / "data") == tmp_path / "data"
-    assert asked == [("BestWishYsh/OpenS2V-Eval", [*(str(d["file"]) for d in DOMAINS.values()), "Images/**"])]
-
-    def nothing(dataset: str, **_how: Any) -> None:
-        raise OSError("no route to host")
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", nothing)
-    with pytest.raises(
-        DataError, match=r"cannot fetch .* of the hub dataset 'BestWishYsh/OpenS2V-Eval' \(no route to host\); run"
-    ):
-        OPENS2V.fetch(tmp_path / "elsewhere")
+    assert [call.patterns for call in hub.calls] == [(*names, "Images/**")] * 2
+    assert sorted(hub.brought) == sorted([*names, "Images/a/1.png"])
 
 
 @needs_data

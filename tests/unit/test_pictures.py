@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,3 +87,15 @@ def test_keys_of_pictures_texts_and_pairs_cannot_meet(tmp_path: Path) -> None:
     keys += [PromptedContent(a, "").key, PromptedContent(a, b.key).key, PromptedContent(b, "").key]
     assert len(set(keys)) == len(keys)
     assert TextContent("é").key == "t4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c"
+
+
+def test_what_is_cut_out_of_a_picture_is_those_pixels_from_one_decode(tmp_path: Path) -> None:
+    pictures, content = Pictures(), write_picture(tmp_path / "a.png", 0)
+    part = replace(content, box=(1, 0, 2, 2))
+    assert np.array_equal(pictures.pixels(part), picture(0)[0:2, 1:2])
+    assert np.array_equal(pictures.pixels(content), picture(0))
+    assert pictures.decoded == 1
+    assert part.whole == content == content.whole
+    keys = {part.key, content.key, replace(part, box=(0, 0, 2, 2)).key, PairContent(part, content).key}
+    assert len(keys) == 4
+    assert PromptedContent(part, "a").key != PromptedContent(content, "a").key

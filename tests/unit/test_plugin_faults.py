@@ -42,8 +42,9 @@ class Tiny:
         return self._change(replace(tiny_benchmark(self._root), spec=self.spec))
 
     def fetch(self, folder: Path) -> Path:
-        """Nothing to do."""
+        """An empty folder, which is what its loader needs."""
         self.fetched.append(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def embed(self, folder: Path) -> Path:
@@ -113,12 +114,13 @@ def test_no_cases_are_refused(tmp_path: Path, install: Callable[..., Tiny]) -> N
 
 
 def test_a_benchmark_without_a_hub_id_fetches_in_its_own_way(
-    tmp_path: Path, install: Callable[..., Tiny], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, install: Callable[..., Tiny], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
     tiny = install()
     found = prepare(asked(tmp_path, data=None, profile="paper", fetch=True))
     assert tiny.fetched == [found.data]
-    assert "evalkit: fetching Tiny; licence: none\n" in capsys.readouterr().err
+    assert "evalkit: Tiny from none\nevalkit: licence: none\n" in capsys.readouterr().err
 
 
 def test_without_fetch_nothing_is_fetched(tmp_path: Path, install: Callable[..., Tiny]) -> None:

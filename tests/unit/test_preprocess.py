@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -201,7 +202,7 @@ def test_crops_differ_exactly_where_the_rounding_does() -> None:
     np.testing.assert_array_equal(run("clip_hf", four, given), run("clip_openai", four, given))
 
 
-WHOLE = ("mtcnn_160_32", "scrfd_320", "grounded_sam_256")
+WHOLE = ("mtcnn_160_32", "scrfd_320", "grounded_sam_256", "yolo_world_640", "yolo_world_640_bgr")
 """Preprocessings that keep the picture's size: what is found in it is cut out later."""
 
 
@@ -237,6 +238,47 @@ def test_output_is_what_the_contract_says(name: str) -> None:
     assert out.shape == ((3, 50, 70) if name in WHOLE else NEARLY.get(name, (3, steps.size, steps.size)))
     np.testing.assert_array_equal(pixels, before)
     np.testing.assert_array_equal(out, steps(pixels))
+
+
+@pytest.mark.parametrize("name", sorted(PREPROCESSES))
+@pytest.mark.parametrize("size", [(3000, 1), (4, 804)])
+def test_a_strip_is_refused_before_anything_is_made_of_it(name: str, size: tuple[int, int]) -> None:
+    pixels, steps = np.zeros((*size, 3), np.uint8), preprocess(name, numbers(224), among=tuple(PREPROCESSES))
+    told = rf"^wanted a picture at most 200 times as long as wide, found {size[0]} x {size[1]} \(height x width\)"
+    tracemalloc.start()
+    try:
+        with pytest.raises(UsageError, match=told):
+            steps(pixels)
+        assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shortest", [224, 256])
+@pytest.mark.parametrize("size", [*SIZES, (5000, 37), (30, 6000), (4099, 4098)])
+def test_clip_pad_in_bands_is_the_resize_of_the_whole_square(size: tuple[int, int], shortest: int) -> None:
+    side, pixels = max(size), np.random.default_rng(size[0]).integers(0, 256, (*size, 3), np.uint8)
+    square = np.empty((side, side, 3), np.uint8)
+    square[:] = [int(value * 255) for value in CLIP_224.mean]
+    top, left = ((side - length) // 2 for length in size)
+    square[top : top + size[0], left : left + size[1]] = pixels
+    small = np.asarray(Image.fromarray(square).resize((shortest, shortest), Image.Resampling.BICUBIC))
+    cut = (shortest - 224) // 2
+    inner = small[cut : cut + 224, cut : cut + 224].transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+    mean, std = (np.array(v, np.float32)[:, None, None] for v in (CLIP_224.mean, CLIP_224.std))
+    got = run("clip_pad", pixels, ModelInput(224, shortest, CLIP_224.mean, CLIP_224.std))
+    np.testing.assert_array_equal(got, (inner - mean) / std)
+
+
+def test_clip_pad_does_not_hold_the_square_of_a_strip() -> None:
+    """20000 x 100 has 2 million pixels, its square 400 million."""
+    pixels = np.zeros((20000, 100, 3), np.uint8)
+    tracemalloc.start()
+    try:
+        run("clip_pad", pixels, numbers(224))
+        assert tracemalloc.get_traced_memory()[1] < 200e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_key_tells_apart_what_gives_other_tensors() -> None:

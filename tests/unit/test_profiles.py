@@ -54,7 +54,7 @@ def test_a_family_without_an_embedded_model_keeps_its_own() -> None:
 
 UNEMBEDDED = {
     "aesthetic", "clip_t5", "derived", "facenet", "farneback", "given_mask", "gme", "hps",
-    "image_reward", "insightface", "judge", "q_align", "qwen_vqa", "words",
+    "image_reward", "insightface", "judge", "q_align", "qwen_vqa", "words", "yolo_world",
 }  # fmt: skip
 """Families that the sandbox has no model of: its pictures show no people, nobody was asked which of them they prefer, a
 judge is the user's to name, and so are masks; models of many thousand millions of weights have no small likeness.

@@ -81,7 +81,7 @@ def test_hps_pads_a_picture_whose_longest_side_is_already_that_of_the_model() ->
 
 
 def test_hps_keeps_a_line_of_a_picture_that_is_almost_nothing_but_long() -> None:
-    ours, _ = hps(1, 2000)
+    ours, _ = hps(10, 2000)
     shown = (np.abs(ours - BLACK[:, None, None]) > 1e-3).any((0, 2))
     assert np.flatnonzero(shown).tolist() == [111]
 

@@ -141,6 +141,36 @@ def test_columns_of_another_type_missing_or_new_are_named() -> None:
         schema.decode(Score, _rewritten(table.select(names)), where="p")
 
 
+def test_a_small_part_of_very_many_rows_is_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pq.read_table(pa.BufferReader(schema.encode(Score, [score()])))
+    data = _rewritten(pa.concat_tables([table] * 10).take([0] * 2_000_000))
+    assert len(data) < 100_000
+    with monkeypatch.context() as patch:
+        patch.delattr(pq.ParquetFile, "iter_batches")
+        with pytest.raises(RunError, match=r"^p: wanted at most 1000000 rows in one part, found 2000000; "):
+            schema.decode(Score, data, where="p")
+    monkeypatch.setattr(schema, "MOST_ROWS", 1)
+    with pytest.raises(RunError, match="^wanted at most 1 rows in one part, found 2; store them in several"):
+        schema.encode(Score, [score(), score(seed=1)])
+
+
+def test_a_small_part_of_very_long_texts_is_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = score().model_copy(update={"signature": "x" * 100_000})
+    table = pq.read_table(pa.BufferReader(schema.encode(Score, [long])))
+    data = _rewritten(table.take([0] * 200))
+    monkeypatch.setattr(schema, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(schema, "_AT_A_TIME", 8)
+    assert len(data) < 2**20
+    with pytest.raises(RunError, match="^p: wanted at most 1048576 bytes of values in one part, found more"):
+        schema.decode(Score, data, where="p")
+
+
+def test_parts_of_several_blocks_come_back_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "_AT_A_TIME", 2)
+    rows = [score(seed=seed) for seed in range(5)]
+    assert schema.decode(Score, schema.encode(Score, rows), where="p") == rows
+
+
 def test_a_file_of_somebody_else_is_not_ours() -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"a": [1]}), sink)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from evalkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 SIDE = 12
 LEFT = np.arange(SIDE)[None] < np.full((SIDE, 1), 6)
@@ -38,7 +38,7 @@ SAMPLES = {(name, 0): sample(name, f"{name}/seed_0.png") for name in ("a", "b", 
 
 
 def read(folder: Path, samples: Mapping[tuple[str, int], Sample] = SAMPLES) -> Any:
-    return read_sample_masks(folder, samples, [*samples], beside=None, pictures=Pictures())
+    return read_sample_masks(folder, samples, [*samples], names=None, pictures=Pictures())
 
 
 def write(path: Path, mask: Any = LEFT) -> None:
@@ -64,10 +64,9 @@ def test_a_mask_goes_by_its_sample_s_name(tmp_path: Path) -> None:
 
 def test_names_are_those_below_the_folder_of_the_samples(tmp_path: Path) -> None:
     write(tmp_path / "masks" / "a.png")
-    given = {("a", 0): sample("a", str(tmp_path / "samples" / "a.jpg"))}
-    found = read_sample_masks(
-        tmp_path / "masks", given, [*given], beside=tmp_path / "samples", pictures=Pictures()
-    )  # fmt: skip
+    given = {("a", 0): sample("a", str(tmp_path / "elsewhere" / "0001.jpg"))}
+    names = {("a", 0): Path("a.jpg")}
+    found = read_sample_masks(tmp_path / "masks", given, [*given], names=names, pictures=Pictures())
     assert [*found.contents] == [("a", 0)]
     assert found.told == ()
 
@@ -194,6 +193,21 @@ def test_given_masks_are_part_of_what_a_score_is_of(
     changed = {key for key, digest in inputs(tmp_path / "run").items() if digest != first[key]}
     assert {metric for _, metric in changed} == {"si_iou@given", "sdino@given"}
     assert len({case for case, _ in changed}) == 1
+
+
+def test_a_folder_of_links_has_the_masks_of_the_links_names(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = sorted(path for path in (made / "samples").rglob("*.png"))
+    for number, path in enumerate(files):
+        link = tmp_path / "samples" / path.relative_to(made / "samples")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{number}.png").write_bytes(path.read_bytes())
+        link.symlink_to(tmp_path / f"{number}.png")
+    asked = ["--metric", "si_iou@given", "--out", tmp_path / "run", "--sample-masks", made / "masks"]
+    cell = scored(tmp_path, capsys, *asked)["scores"]["si_iou"]
+    assert (cell["n_scored"], cell["states"]) == (len(files), {})
+    assert main(["score", str(tmp_path / "run")]) in (0, 3)
 
 
 def inputs(run: Path) -> dict[tuple[str, str], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from evalkit.engine.score import Scorer
 from evalkit.errors import DataError
 from evalkit.features.cache import FeatureCache
 from evalkit.features.pictures import Pictures
-from evalkit.metrics.base import Outcome
+from evalkit.features.spec import FeatureRequest
+from evalkit.metrics.base import Outcome, Unscorable
 from evalkit.nouns import Score, State
 from tests.fakes import FakeExtractor, FakeMetric, World, column, targets_of, world, write_card, write_picture
 
@@ -363,6 +365,50 @@ def test_a_metric_whose_requests_fail_costs_only_its_item(tiny: World, metric: F
     tiny.score(column(metric), column(other))
     assert tiny.states() == {State.SCORED: 10, State.METRIC_ERROR: 6}
     assert tiny.scores()["s1.p0", 0, "fake@plain"].reason == "KeyError: 's1.p0'"
+
+
+class Looking(FakeMetric):
+    """Asks, of what it was told of the sample, about a part of it, and scores the difference; `why` is raised instead."""
+
+    why: Exception | None = None
+
+    def further(self, item: Any, bound: Any, features: Any) -> Any:
+        """The embedding of the sample's left part."""
+        assert len(features) == 2 + len(item.targets)
+        if self.why is not None and item.case.case_id == "s0.p0":
+            raise self.why
+        return [FeatureRequest(bound.extractor, replace(item.sample, box=(0, 0, 3, 6)), "embedding")]
+
+    def score(self, items: Any, bound: Any, features: Any) -> list[Outcome]:
+        """How unlike the part is to the whole."""
+        return [Outcome.scored(float(abs(row[-1] - row[1]).sum())) for row in features]
+
+
+def test_what_a_metric_asks_for_after_its_first_features_comes_after_them(tiny: World, tmp_path: Path) -> None:
+    looking = Looking(write_card(tmp_path, "fake"))
+    tiny.score(column(looking))
+    assert tiny.states() == {State.SCORED: 8}
+    assert all((score.value or 0) > 0 for score in tiny.scores().values())
+    before = forwards(tiny)
+    assert tiny.score(column(looking)) == 0
+    assert forwards(tiny) == before
+
+
+@pytest.mark.parametrize(
+    ("why", "state", "reason"),
+    [
+        (Unscorable(State.NO_FACE, "nobody there"), State.NO_FACE, "nobody there"),
+        (KeyError("x"), State.METRIC_ERROR, "KeyError: 'x'"),
+    ],
+)
+def test_one_that_cannot_ask_further_costs_only_its_item(
+    tiny: World, tmp_path: Path, why: Exception, state: State, reason: str
+) -> None:
+    looking = Looking(write_card(tmp_path, "fake"))
+    looking.why = why
+    tiny.score(column(looking))
+    assert tiny.states() == {State.SCORED: 6, state: 2}
+    assert tiny.scores()["s0.p0", 0, "fake@plain"].reason == reason
 
 
 @pytest.mark.parametrize("count", [0, 7, 9])

@@ -7,10 +7,13 @@ import pytest
 
 from evalkit.features.cache import FeatureCache
 from evalkit.features.extractor import Extractor
+from evalkit.features.model_input import CLIP_224, ModelInput
 from evalkit.features.pictures import Pictures
+from evalkit.features.preprocess import preprocess
 from evalkit.features.service import FeatureService, Missing
 from evalkit.features.spec import FeatureRequest, ImageContent, PairContent, PromptedContent, TextContent
 from evalkit.features.weights import NO_WEIGHTS
+from evalkit.media import decode_image, write_image
 from evalkit.nouns import State
 from tests.fakes import (
     LONGEST_TEXT,
@@ -336,6 +339,24 @@ def test_a_preparation_that_fails_is_a_state(contents: list[ImageContent], monke
     view = service.features([request])
     service.close()
     assert view[request] == Missing(State.EXTRACTOR_ERROR, "fake/one: ValueError: too narrow")
+
+
+def test_a_strip_is_a_state_of_what_was_asked_of_it_alone(
+    contents: list[ImageContent], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = preprocess("clip_hf", ModelInput(2, None, CLIP_224.mean, CLIP_224.std), among=("clip_hf",))
+    monkeypatch.setattr(FakeExtractor, "prepare", lambda _self, pixels: steps(pixels))
+    write_image(tmp_path / "strip.png", np.zeros((1, 3000, 3), np.uint8))
+    strip = ImageContent(decode_image(tmp_path / "strip.png").sha256, tmp_path / "strip.png")
+    asked = [FeatureRequest(SPEC, content, "embedding") for content in (strip, contents[0])]
+    service = of(FakeExtractor())
+    view = service.features(asked)
+    service.close()
+    missing = view[asked[0]]
+    assert isinstance(missing, Missing)
+    assert missing.state is State.EXTRACTOR_ERROR
+    assert "wanted a picture at most 200 times as long as wide, found 1 x 3000" in missing.reason
+    assert not isinstance(view[asked[1]], Missing)
 
 
 def test_a_family_without_weights_is_told_by_its_own_name(contents: list[ImageContent]) -> None:

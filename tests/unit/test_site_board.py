@@ -186,6 +186,37 @@ def test_two_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert len({entry.slug for entry in found}) == 2
 
 
+def test_runs_have_addresses_of_their_own_whatever_methods_are_called(tmp_path: Path) -> None:
+    """Two boards with a method of one name, and a method called as the second of them would be."""
+    told = (("flux", "sandbox"), ("flux", "paper"), ("flux-2", "sandbox"), ("flux-2", "paper"))
+    runs = [
+        write_run(tmp_path / f"{k}", {"clip_t": values(k, seed=k)}, method=method, profile=profile)
+        for k, (method, profile) in enumerate(told)
+    ]
+    again = [
+        write_run(tmp_path / f"{k}/x", {"clip_t": values(k, seed=k)}, method=method)
+        for k, method in ((7, "m"), (8, "m"), (9, "m (x) #2"))
+    ]
+    for order in ([*runs, *again], [*reversed(runs), *reversed(again)]):
+        found = collect(order)
+        assert len({entry.slug for entry in found}) == len(found)
+        names = [(entry.key, entry.scored.name) for entry in found]
+        assert len(set(names)) == len(names)
+        for entry in found[:4]:
+            value = entry.scored.result.scores["clip_t"].value
+            assert value == pytest.approx(
+                values(int(entry.scored.run.path.name), seed=int(entry.scored.run.path.name)).mean()
+            )
+
+
+def test_methods_whose_pages_would_be_one_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [write_run(tmp_path / f"{k}", {"clip_t": values()}, method=m) for k, m in enumerate(("A a", "a A"))]
+    assert len(collect(runs)) == 2
+    monkeypatch.setattr("evalkit.leaderboard.site.collect.digest", lambda _text: "0" * 64)
+    with pytest.raises(ProblemsError, match="its method 'a A' has the page of another, 'A a'; rename one"):
+        collect(runs)
+
+
 def test_what_is_no_scored_run_is_named_and_nothing_given_twice(tmp_path: Path, three: list[Path]) -> None:
     with pytest.raises(ProblemsError, match=r"these runs cannot be shown \(2 problems\)"):
         collect([*three, tmp_path / "none", tmp_path])
@@ -195,7 +226,23 @@ def test_what_is_no_scored_run_is_named_and_nothing_given_twice(tmp_path: Path, 
         collect([])
 
 
-@pytest.mark.parametrize("name", ["a", "a/b", "../x", "A b", "<script>", "\U0001f600", "x" * 500, "", "\u202eabc"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a",
+        "a/b",
+        "../x",
+        "A b",
+        "<script>",
+        "\U0001f600",
+        "x" * 500,
+        "",
+        "\u202eabc",
+        "a-2",
+        slug("A b"),
+        slug("<script>"),
+    ],
+)
 def test_slugs_are_safe_and_differ(name: str) -> None:
     made = slug(name)
     assert made

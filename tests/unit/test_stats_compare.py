@@ -237,7 +237,7 @@ def test_arguments_that_do_not_fit_are_refused(name: str) -> None:
         (
             {"stratum": 5},
             "stratified",
-            "wanted two units or more in each stratum, found one in 'g1', 'g2', 'g3', 'g4'; merge",
+            "wanted two units or more in each stratum, found one in 'g1', 'g2', 'g3', 'g4'; compare on more",
         ),
         (
             {"stratum": 3, "cluster": 2},

@@ -15,7 +15,7 @@ from evalkit.benchmarks.stories import STORIES, read_stories
 from evalkit.benchmarks.story_grammar import ACTIONS, PICTURES, PLACES, STYLES, SUBJECTS, stories
 from evalkit.cli import main
 from evalkit.content import content
-from evalkit.errors import DataError, ProblemsError
+from evalkit.errors import DataError, EvalkitError, ProblemsError
 from evalkit.media import decode_image
 from evalkit.sandbox.scenes import embed
 from evalkit.sandbox.stories import world_stories
@@ -106,16 +106,38 @@ def test_a_method_that_needs_a_picture_is_refused_where_there_is_none(
         ("animals: [{style: a, settings: [x, y]}]", "animals.0.subject: Field required"),
         ("animals: [{subject: a, settings: [x]}]", "animals.0.settings: Tuple should have at least 2 items"),
         ("animals: [{subject: a, settings: [x, y], age: 3}]", "animals.0.age: Extra inputs are not permitted"),
+        ("animals: [{subject: ' ', settings: [x, '']}]", "animals.0.settings.1: Value error, a text must not be empty"),
+        ("animals: [{subject: a, subject: b, settings: [x, y]}]", "found the key 'subject' twice in "),
+        (f"{'a' * 101}: [{{subject: a, settings: [x, y]}}]", ".[key]: Value should have at most 100 items"),
+        ("[" * 5000, "wanted YAML, found something else"),
         ("[]", "document: Input should be a valid dictionary"),
         ("{}", "wanted stories, found none"),
     ],
 )
 def test_a_prompt_file_that_is_not_of_the_form(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "mine.yaml").write_text(text)
-    with pytest.raises(DataError) as raised:
+    with pytest.raises(EvalkitError) as raised:
         STORIES.load(tmp_path, "clip")
     assert told in str(raised.value)
     assert str(raised.value).startswith(str(tmp_path / "mine.yaml"))
+
+
+def test_everything_that_a_prompt_file_has_wrong_is_in_one_report(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "animals: [{subject: a, settings: [x]}, {subject: '', settings: [x, y], age: 3}]"
+    )
+    with pytest.raises(ProblemsError) as raised:
+        STORIES.load(tmp_path, "clip")
+    assert [line.partition(":")[0] for line in raised.value.problems] == [
+        "animals.0.settings", "animals.1.subject", "animals.1.age",
+    ]  # fmt: skip
+
+
+def test_a_mask_of_no_story_is_told(copy: Path) -> None:
+    shutil.copy(copy / "masks" / "animal_0.png", copy / "masks" / "unicorn_0.png")
+    with pytest.raises(ProblemsError) as raised:
+        STORIES.load(copy, "clip")
+    assert raised.value.problems == ("masks: found 'unicorn_0' beside the 5 wanted; take them out",)
 
 
 def test_two_prompt_files_are_one_too_many(tmp_path: Path) -> None:

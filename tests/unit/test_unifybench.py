@@ -13,10 +13,11 @@ import pytest
 from evalkit.benchmarks.unifybench import UNIFYBENCH, UNIFYBENCH_PP
 from evalkit.benchmarks.unifybench_layout import local_path
 from evalkit.cli import main
-from evalkit.errors import DataError, ProblemsError
+from evalkit.errors import EvalkitError, ProblemsError
 from evalkit.runs.folder import RunFolder
 from evalkit.sandbox.unifybench import NAMES, TEST, TRAIN
 from evalkit.sandbox.world import WORLD_VERSION
+from tests import fake_hub
 from tests.judge_server import Answer, FakeServer, completion, fake_server
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ def copy(world: Path, tmp_path: Path) -> Path:
 
 def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def ask(root: Path, concept: str, number: int, question: str, answer: str) -> None:
+    path = root / "test_data" / f"{concept}.json"
+    told = json.loads(path.read_text())
+    told[number]["conversations"] = [{"from": "human", "value": question}, {"from": "bot", "value": answer}]
+    path.write_text(json.dumps(told))
 
 
 def test_protocols_have_the_columns_of_the_table() -> None:
@@ -78,6 +86,15 @@ def test_a_question_has_its_answer_and_its_picture_last(world: Path) -> None:
     rec = [case for case in loaded.cases if case.tags == ("rec",) and case.subjects == ("bo",)]
     assert Counter(case.texts["expected_answer"] for case in rec) == {"Yes.": TEST, "No.": TEST}
     assert {case.texts["answers_alike"] for case in rec} == {str(TEST)}
+
+
+def test_a_yes_counts_as_one_however_it_is_written(copy: Path) -> None:
+    told = json.loads((copy / "test_data" / "bo.json").read_text())
+    first = [item["conversations"][1]["value"] for item in told].index("Yes.")
+    ask(copy, "bo", first, "Is it <bo>?", "Yes, it is.")
+    asked = [case for case in UNIFYBENCH.load(copy, "understanding").cases if case.tags == ("rec",)]
+    assert "Yes, it is." in {case.texts["expected_answer"] for case in asked}
+    assert {case.texts["answers_alike"] for case in asked} == {str(TEST)}
 
 
 def test_a_prompt_names_the_class_and_keeps_what_it_was(world: Path) -> None:
@@ -130,16 +147,62 @@ def test_a_folder_above_is_taken(world: Path, tmp_path: Path) -> None:
         (lambda root: (root / "test_data" / "bo.json").write_text('[{"type": "rec"}]'), "not of the form that is wanted: 0.image"),
         (lambda root: edit(root / "concept/train/bo/info.json", generation_type="plant"), "found 'plant'"),
         (lambda root: edit(root / "concept/train/train_images.json", bo=[]), "wanted the pictures of 'bo', found none"),
-        (lambda root: (root / "concept/train/bo/1.png").unlink(), "wanted the picture 'concept/train/bo/1.png', found none"),
+        (lambda root: (root / "concept/train/bo/1.png").unlink(), "bo: 1 pictures are missing: 'concept/train/bo/1.png'"),
         (lambda root: edit(root / "unifybench_pp/bo.json", rea=[{"question": "?"}]), "form that is wanted: rea.0.answer"),
+        (lambda root: (root / "unifybench_pp/bo.json").write_text('{"rea": [], "rea": []}'), "each key once, found 'rea' again"),
+        (lambda root: edit(root / "unifybench_pp/bo.json", dense_gen=[" "]), "dense_gen.0: Value error, a text must not be"),
+        (lambda root: (root / "concepts_list.json").write_text('["bo", "bo"]'), "wanted each concept once, found 'bo' again"),
+        (lambda root: (root / "concepts_list.json").write_text('["../bo"]'), "concepts_list.json: not of the form"),
+        (lambda root: (root / "prompts_to_eval.json").unlink(), "wanted 'prompts_to_eval.json', found No such file"),
+        (lambda root: ask(root, "bo", 0, "?", "Perhaps."), "wanted 'No.' or a yes as the answer to a question of type 'rec'"),
+        (lambda root: ask(root, "bo", 0, "?", "no"), "bo.json: 0: wanted 'No.' or a yes as the answer"),
+        (lambda root: ask(root, "bo", 0, "?", "No, not yes."), "found 'No, not yes.'"),
+        (lambda root: ask(root, "bo", 0, "<image>\n ", "No."), "bo.json: 0: wanted a question, found ' '"),
         (lambda root: edit(root / "unifybench_pp/bo.json", more=[]), "more: Extra inputs are not permitted"),
     ],
 )  # fmt: skip
 def test_what_is_not_of_the_layout_is_told(copy: Path, damage: Any, told: str) -> None:
     damage(copy)
-    with pytest.raises(DataError) as raised:
+    with pytest.raises(ProblemsError) as raised:
         UNIFYBENCH_PP.load(copy, "sync_r1")
     assert told in str(raised.value)
+
+
+def test_everything_wrong_with_all_concepts_is_in_one_report(copy: Path) -> None:
+    (copy / "test_data" / "bo.json").write_text("{")
+    (copy / "concept/train/mina/info.json").unlink()
+    edit(copy / "concept/train/train_images.json", tiko=[])
+    for name in ("0.png", "1.png"):
+        (copy / "concept/test/lulu" / name).unlink()
+    ask(copy, "rolo", 0, "Is it <rolo>?", "")
+    edit(copy / "unifybench_pp/zuzu.json", rea=[{"question": "?"}, {"answer": "!", "why": ""}])
+    (copy / "concept/train/rolo/0.png").write_bytes(b"no picture")
+    with pytest.raises(ProblemsError) as raised:
+        UNIFYBENCH_PP.load(copy, "understanding")
+    assert [line.partition(";")[0] for line in raised.value.problems] == [
+        "test_data/bo.json: wanted JSON, found something else: Expecting property name enclosed in double quotes: line 1 "
+        "column 2 (char 1)",
+        "wanted 'concept/train/mina/info.json', found No such file or directory",
+        "tiko: 1 pictures are missing: 'concept/test/lulu/0.png'",
+        "lulu: 2 pictures are missing: 'concept/test/lulu/0.png', 'concept/test/lulu/1.png'",
+        "test_data/rolo.json: 0: wanted 'No.' or a yes as the answer to a question of type 'rec', found ''",
+        "unifybench_pp/zuzu.json: not of the form that is wanted: rea.0.answer: Field required",
+        "unifybench_pp/zuzu.json: not of the form that is wanted: rea.1.question: Field required",
+        "unifybench_pp/zuzu.json: not of the form that is wanted: rea.1.why: Extra inputs are not permitted",
+        "concept/train/train_images.json: wanted the pictures of 'tiko', found none",
+        "cannot decode 'concept/train/rolo/0.png': it is no picture that evalkit knows (it begins with b'no pictu')",
+    ]
+
+
+def test_published_data_have_the_published_numbers(copy: Path) -> None:
+    (copy / "world.json").unlink()
+    with pytest.raises(ProblemsError) as raised:
+        UNIFYBENCH.load(copy, "generation")
+    assert raised.value.problems == (
+        "concepts_list.json: wanted 20 concepts that can be read, found 6; fetch the data again",
+        "prompts_to_eval.json: wanted 25 prompts of 'live_subject', found 6; fetch the data again",
+        "prompts_to_eval.json: wanted 25 prompts of 'object', found 6; fetch the data again",
+    )
 
 
 def test_a_question_of_an_unknown_type_is_told(copy: Path) -> None:
@@ -147,7 +210,7 @@ def test_a_question_of_an_unknown_type_is_told(copy: Path) -> None:
     questions = json.loads(path.read_text())
     path.write_text(json.dumps([questions[0] | {"type": "riddle"}, *questions]))
     with pytest.raises(
-        DataError, match="wanted questions of type rec, vqa, text_only or one with 'choice' in it, found 'riddle'"
+        ProblemsError, match="0: wanted a type of rec, vqa, text_only or one with 'choice' in it, found 'riddle'"
     ):
         UNIFYBENCH.load(copy, "understanding")
 
@@ -161,8 +224,17 @@ def test_a_picture_that_does_not_decode_is_told(copy: Path) -> None:
 def test_a_folder_of_something_else_is_told(tmp_path: Path) -> None:
     with pytest.raises(ProblemsError, match=r"wanted 'concepts_list\.json' in it"):
         UNIFYBENCH.load(tmp_path, "understanding")
-    with pytest.raises(DataError, match="wanted to fetch UnifyBench into .*, found no way; download the hub dataset"):
-        UNIFYBENCH.fetch(tmp_path)
+
+
+def test_everything_that_the_hub_has_is_fetched(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = fake_hub.install(monkeypatch, tmp_path / "hub")
+    built = fake_hub.files_in(world)
+    hub.publish("HankYang428/unictokens_data", {n: d for n, d in built.items() if not n.startswith("test_data/")})
+    for _ in range(2):
+        assert UNIFYBENCH.fetch(tmp_path / "data") == tmp_path / "data"
+    assert [call.patterns for call in hub.calls] == [("**",)] * 2
+    with pytest.raises(EvalkitError, match="or let its gen_test_data.py write it"):
+        UNIFYBENCH.load(tmp_path / "data", "understanding")
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import pytest
 from evalkit.cli import main
 from evalkit.engine.backbones import Backbones
 from evalkit.engine.columns import choices, columns
-from evalkit.engine.validity import FIRST, SUBJECTS, expectations, validate
+from evalkit.engine.validity import FIRST, SUBJECTS, battery_of, expectations, validate
 from evalkit.errors import DataError, UsageError
 from evalkit.metrics.card import MetricCard
-from evalkit.metrics.validity import CHANGES, Validity
+from evalkit.metrics.validity import BATTERIES, CHANGES, Validity
 from evalkit.registry import METRICS, load, names
 from evalkit.sandbox.validity.changes import SEED
 from evalkit.sandbox.validity.report import Report, read_stored, stored_text
@@ -46,7 +46,7 @@ def test_there_are_expectations() -> None:
 def test_a_card_says_something_of_every_change(name: str) -> None:
     validity = card(name).validity
     assert validity is not None
-    assert set(validity.changes) == set(CHANGES)
+    assert set(validity.changes) == set(BATTERIES[validity.battery])
     assert {"responds", "ignores"} <= {e if isinstance(e, str) else "ignores" for e in validity.changes.values()}
 
 
@@ -133,14 +133,34 @@ def test_no_subject_is_refused() -> None:
         validate(["dino_i"], subjects=0)
 
 
+def test_a_metric_of_answers_is_refused() -> None:
+    told = "^wanted a metric of pictures or clips, found recognition@official, which reads text; leave it out$"
+    with pytest.raises(UsageError, match=told):
+        validate(["recognition"])
+
+
 @pytest.mark.parametrize(
-    ("name", "reads"),
-    [("recognition", "recognition@official, which reads text"),
-     ("dreamsim_pairwise", "dreamsim_pairwise@ensemble, which reads sets of pictures")],
-)  # fmt: skip
-def test_a_metric_of_no_single_pictures_is_refused(name: str, reads: str) -> None:
-    with pytest.raises(UsageError, match=f"wanted a metric of single pictures, found {reads}; leave it out"):
-        validate([name])
+    ("name", "variant", "battery"),
+    [("clip_i", "divrl", "pictures"), ("clip_i", "consis_gcpo", "clips"), ("dreamsim_pairwise", "ensemble", "sets")],
+)
+def test_a_variant_is_shown_what_it_reads(name: str, variant: str, battery: str) -> None:
+    assert battery_of(card(name), variant) == battery
+    bare = card(name).model_copy(update={"validity": None})
+    assert expectations(bare, variant).battery == battery
+
+
+def test_metrics_of_every_battery_run_side_by_side_and_are_told_in_the_order_asked() -> None:
+    asked = ["temporal_consistency", "dino_i", "motion_amplitude", "dreamsim_pairwise"]
+    reports = validate(asked, subjects=FIRST)
+    assert [report.metric for report in reports] == asked
+    for report in reports:
+        changes = BATTERIES[expectations(card(report.metric)).battery]
+        assert tuple(curve.change for curve in report.curves) == changes
+        for change in changes:
+            for ours, theirs in zip(
+                report.first_subjects[change], stored(report.metric).first_subjects[change], strict=True
+            ):
+                assert ours == pytest.approx(theirs, abs=LAST_DIGITS * max(map(abs, filter(None, theirs)))), change
 
 
 def test_describe_tells_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,6 +193,7 @@ def test_a_metric_without_expectations_is_shown_with_all_but_its_reference_open(
         ({"changes": {"luck": "responds"}}, "changes.luck"),
         ({"changes": {"wrong_subject": "responds", "pose": {"ignores": 1.5}}}, "less than 1"),
         ({"departs": "down"}, "'falls' or 'rises'"),
+        ({"battery": "clips"}, "the battery of clips has no change wrong_subject"),
     ],
 )
 def test_expectations_that_do_not_hold_together(changes: dict[str, Any], told: str) -> None:

@@ -106,6 +106,26 @@ def test_a_picture_is_read_once_for_all_questions_about_it(spec: ExtractorSpec) 
     assert again[1] == found[1] != again[0]
 
 
+@pytest.mark.parametrize("where", ["_run", "crop"])
+def test_a_question_that_fails_spoils_none_after_it(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    extractor: Any = load_extractor(QWEN, device="cpu")
+    network = extractor.network
+    wanted = answer(extractor, 0, SECOND)
+    with monkeypatch.context() as broken:
+        if where == "_run":
+            layers = network.model.model.language_model.layers
+            broken.setattr(layers[-1], "forward", fail)
+        else:
+            broken.setattr(network._before.cache, "crop", fail)
+        with pytest.raises(MemoryError):
+            answer(extractor, 0, FIRST)
+    assert answer(extractor, 0, SECOND) == wanted
+
+
+def fail(*_: object, **__: object) -> None:
+    raise MemoryError
+
+
 def test_other_questions_are_asked_of_the_same_network() -> None:
     one, other = (load_extractor(spec_of("vqascore", name), device="cpu") for name in ("qwen_2024_10", "asemconsist"))
     assert one.network is other.network  # type: ignore[attr-defined]

@@ -64,6 +64,17 @@ def test_vqascore_is_the_probability_and_no_number_is_undefined() -> None:
     assert [(o.state, o.value) for o in found] == [(State.SCORED, 0.25), (State.UNDEFINED, None)]
 
 
+@pytest.mark.parametrize("variant", ["clip_flant5_xxl_frames", "qwen_2026_06_frames"])
+def test_vqascore_of_a_clip_is_the_mean_over_eight_frames(variant: str) -> None:
+    metric, one = load(METRICS, "vqascore"), bound("vqascore", variant)
+    asked = [request.content for request in metric.requests(clip_of(15), one)]
+    assert [content.image.frame for content in asked if isinstance(content, PromptedContent)] == [*range(0, 15, 2)]
+    assert {content.text for content in asked if isinstance(content, PromptedContent)} == {CASE.prompt}
+    answers = [np.float32(p) for p in (0.25, 0.75, 0, 0, 0, 0, 0, 1)]
+    found = metric.score([clip_of(15)] * 2, one, [answers, [*answers[1:], np.float32(np.nan)]])
+    assert [(o.state, o.value) for o in found] == [(State.SCORED, 0.25), (State.UNDEFINED, None)]
+
+
 @pytest.mark.parametrize(
     ("levels", "rating"),
     [

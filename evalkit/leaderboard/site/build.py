@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import evalkit
 from evalkit.content import content
 from evalkit.errors import DataError, EvalkitError, UsageError
-from evalkit.files import atomic_write_text
-from evalkit.leaderboard.site.collect import boards, collect
+from evalkit.files import atomic_write_bytes, atomic_write_text
+from evalkit.leaderboard.site.collect import boards, collect, named
 from evalkit.leaderboard.site.data import board_data, case_data, run_data, write_data
 from evalkit.leaderboard.site.exports import to_bibtex, to_csv, to_latex, to_markdown
 from evalkit.leaderboard.site.measure import Measured, measure
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from evalkit.leaderboard.site.collect import BoardKey, Entry
+    from evalkit.leaderboard.site.model import Board
+    from evalkit.runs.cases import RunCase
 
 MARK = "leaderboard.json"
 """A folder that holds it is a site, and may be replaced by a newer one."""
@@ -82,6 +84,7 @@ def build(
             site / "leaderboard.schema.json", json.dumps(Leaderboard.model_json_schema(), indent=1) + "\n"
         )
         atomic_write_text(site / MARK, told.model_dump_json() + "\n")
+        media.keep()
         advance()
         files = [path for path in site.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files)
@@ -101,12 +104,12 @@ def _board_files(
 ) -> None:
     board = one.board
     write_data(site, f"{board.slug}/board", board_data(one))
-    cases = {name: case for entry in entries for name, case in entry.scored.cases.items()}
-    order = list(cases)
-    root = _data_root(entries)
-    write_data(site, f"{board.slug}/cases", case_data(cases, media, dict.fromkeys(order, root)))
+    cases = _cases(board, entries)
+    write_data(site, f"{board.slug}/cases", case_data(cases, media, _data_root(entries)))
     for entry in entries:
-        write_data(site, f"{board.slug}/run-{entry.slug}", run_data(entry, board, order, media))
+        with named(entry.scored.run.path):
+            samples = run_data(entry, board, cases, media)
+        write_data(site, f"{board.slug}/run-{entry.slug}", samples)
         advance()
     exports = site / "exports"
     exports.mkdir(exist_ok=True)
@@ -115,6 +118,16 @@ def _board_files(
         ("json", board.model_dump_json() + "\n"),
     ):  # fmt: skip
         atomic_write_text(exports / f"{board.slug}.{suffix}", text)
+
+
+def _cases(board: Board, entries: Sequence[Entry]) -> dict[str, RunCase]:
+    """The cases that the board's runs share; of those that only other runs have, the first run's."""
+    others = {row.slug for row in board.rows if row.other_cases is not None}
+    found: dict[str, RunCase] = {}
+    for entry in sorted(entries, key=lambda entry: entry.slug in others):
+        for case in entry.scored.run.requested:
+            found.setdefault(case.case_id, case)
+    return found
 
 
 def _data_root(entries: Sequence[Entry]) -> Path | None:
@@ -138,9 +151,10 @@ def _assets(site: Path) -> str:
     from plotly.offline import get_plotlyjs
 
     to = site / "assets"
-    shutil.copytree(content("leaderboard", "static"), to)
+    for file in sorted(content("leaderboard", "static").iterdir()):
+        atomic_write_bytes(to / file.name, file.read_bytes())
     bundle: str = get_plotlyjs()
-    (to / "plotly.min.js").write_text(bundle, encoding="utf-8")
+    atomic_write_text(to / "plotly.min.js", bundle)
     return bundle
 
 

@@ -5,24 +5,31 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from evalkit.engine.result import read_result
 from evalkit.engine.scored import ScoredRun
-from evalkit.errors import Collector, ProblemsError, UsageError
+from evalkit.errors import Collector, EvalkitError, ProblemsError, RunError, UsageError
 from evalkit.nouns import Sample, digest
-from evalkit.registry import METHODS, entries, load
+from evalkit.registry import BENCHMARKS, METHODS, METRICS, entries, load
 from evalkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
+    from evalkit.leaderboard.site.media import Media
+    from evalkit.leaderboard.site.shelf import Shelf
     from evalkit.methods.base import MethodInfo
 
 SLUG_LENGTH = 60
+_NUMBERED = re.compile(r"-(?:[0-9a-f]{6}|[0-9]+)\Z")
+"""How the slugs end that are made: by a digest of a name, or by a number where several runs have one."""
+MOST_SAMPLES = 1_000_000
+"""Of one run; 1,350 cases by four seeds are 5,400."""
 
 
 class BoardKey(NamedTuple):
@@ -70,6 +77,13 @@ class Entry:
         ended = [run.finished for run in self.scored.run.record.invocations if run.finished is not None]
         return max(ended).isoformat(timespec="seconds") if ended else None
 
+    def shelf(self, media: Media) -> Shelf:
+        """Where its samples lie: in the run's folder, or, of somebody's own samples, where the run says that they are."""
+        theirs = self.scored.run.record.identity.method_config.get("samples")
+        if isinstance(theirs, str):
+            return media.shelf(Path(theirs), own=False)
+        return media.shelf(self.scored.run.media_folder)
+
     @cached_property
     def samples(self) -> dict[tuple[str, int], Shot]:
         """The newest sample of each (case, seed); read as they are stored, for sites have many."""
@@ -82,7 +96,8 @@ class Entry:
 def collect(paths: Sequence[Path]) -> list[Entry]:
     """The runs at these paths, in their order, each with a name and a slug of its own.
 
-    Raises: UsageError for no run and for one given twice; ProblemsError naming every path that holds no scored run.
+    Raises: UsageError for no run and for one given twice; ProblemsError naming every path that holds no scored run, or
+    one that no board can show.
     """
     if not paths:
         raise UsageError("wanted scored runs, found none; give run folders, such as runs/BENCHMARK/PROTOCOL/*")
@@ -92,19 +107,66 @@ def collect(paths: Sequence[Path]) -> list[Entry]:
     found: list[tuple[Path, ScoredRun]] = []
     problems = Collector()
     for path in paths:
-        with problems:
-            found.append((path, ScoredRun("", read_result(path), RunFolder.read(path))))
+        with problems, named(path):
+            run = ScoredRun("", read_result(path), RunFolder.read(path))
+            _check(path, run)
+            found.append((path, run))
+    called: dict[str, str] = {}
+    for path, run in found:
+        method = run.result.method
+        if called.setdefault(slug(method), method) != method:
+            told = (
+                f"{path}: its method {method!a:.80} has the page of another, {called[slug(method)]!a:.80}; rename one"
+            )
+            problems.errors.append(RunError(told))
     if problems.errors:
         raise ProblemsError("these runs cannot be shown", [str(error) for error in problems.errors])
-    names = _names([run for _, run in found])
-    taken: Counter[str] = Counter()
+    slugs: set[str] = set()
     made = []
-    for (_, run), name in zip(found, names, strict=True):
-        base = slug(name)
-        taken[base] += 1
-        own = base if taken[base] == 1 else f"{base}-{taken[base]}"
-        made.append(Entry(ScoredRun(name, run.result, run.run), own, _info(run)))
+    for (_, run), name in zip(found, _names([run for _, run in found]), strict=True):
+        made.append(Entry(ScoredRun(name, run.result, run.run), _unused(slug(name), "-", slugs), _info(run)))
     return made
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Whatever a run's files lead to beside evalkit's own errors, as a RunError that names the run."""
+    try:
+        yield
+    except EvalkitError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        told = " ".join(str(error).split())
+        raise RunError(f"{path} cannot be shown: its files hold what no run does ({told:.200})") from error
+
+
+def _check(path: Path, run: ScoredRun) -> None:
+    """Raises RunError for a run of what is not installed, whose table is another run's, or of endless size."""
+    record, result = run.run.record, run.result
+    identity, protocol = record.identity, record.request.protocol
+    wanted = (identity.method, identity.benchmark, protocol, str(identity.profile))
+    if (found := (result.method, result.benchmark, result.protocol, result.profile)) != wanted:
+        raise RunError(f"{path}: wanted a table of the run {wanted!a:.200}, found {found!a:.200} in summary.json")
+    if identity.benchmark not in entries(BENCHMARKS):
+        raise RunError(f"{path}: no benchmark {identity.benchmark!r} is installed; leave the run out or install it")
+    try:
+        load(BENCHMARKS, identity.benchmark).spec.protocol(protocol)
+    except EvalkitError as error:
+        raise RunError(f"{path}: {error}") from error
+    for choice in record.request.metrics:
+        if choice.metric not in entries(METRICS) or choice.variant not in load(METRICS, choice.metric).card.variants:
+            raise RunError(f"{path}: no metric {choice} is installed; leave the run out or install it")
+    size = len(run.run.requested) * len(record.request.seeds)
+    if not 0 < size <= MOST_SAMPLES:
+        raise RunError(f"{path}: wanted 1 to {MOST_SAMPLES} samples in a run, found {size} asked for")
+
+
+def _unused(name: str, joint: str, used: set[str]) -> str:
+    """The name, or the name with the first number from 2 that makes it one that is not used; used from now on."""
+    numbered = (f"{name}{joint}{number}" for number in range(2, len(used) + 3))
+    own = name if name not in used else next(other for other in numbered if other not in used)
+    used.add(own)
+    return own
 
 
 def boards(runs: Sequence[Entry]) -> dict[BoardKey, list[Entry]]:
@@ -118,7 +180,8 @@ def boards(runs: Sequence[Entry]) -> dict[BoardKey, list[Entry]]:
 def slug(text: str) -> str:
     """A short name of lower-case letters, digits, `_` and `-`: safe as a file name and in an address.
 
-    A text that is no such name keeps what it can and gets a digest, so that different texts have different names.
+    A text that is no such name, or ends as one that was made here, keeps what it can and gets a digest, so that
+    different texts have different names.
 
     Example:
         >>> slug("flux_kontext"), slug("DivRL <b>/../")
@@ -126,7 +189,7 @@ def slug(text: str) -> str:
     """
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     kept = re.sub(r"[^a-z0-9_]+", "-", plain)[:SLUG_LENGTH].strip("-")
-    return kept if kept and kept == text else f"{kept}-{digest(text)[:6]}".lstrip("-")
+    return kept if kept and kept == text and not _NUMBERED.search(kept) else f"{kept}-{digest(text)[:6]}".lstrip("-")
 
 
 def _names(runs: Sequence[ScoredRun]) -> list[str]:
@@ -135,13 +198,9 @@ def _names(runs: Sequence[ScoredRun]) -> list[str]:
     plain = [run.result.method for run in runs]
     full = [f"{name} ({run.run.path.resolve().name})" for name, run in zip(plain, runs, strict=True)]
     alone = Counter(zip(keys, plain, strict=True))
-    named = [a if alone[key, a] == 1 else b for key, a, b in zip(keys, plain, full, strict=True)]
-    seen: Counter[tuple[object, str]] = Counter()
-    out = []
-    for key, name in zip(keys, named, strict=True):
-        seen[key, name] += 1
-        out.append(name if seen[key, name] == 1 else f"{name} #{seen[key, name]}")
-    return out
+    chosen = [a if alone[key, a] == 1 else b for key, a, b in zip(keys, plain, full, strict=True)]
+    used: dict[tuple[str, str, str], set[str]] = {key: set() for key in keys}
+    return [_unused(name, " #", used[key]) for key, name in zip(keys, chosen, strict=True)]
 
 
 def _info(run: ScoredRun) -> MethodInfo | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     from evalkit.leaderboard.site.measure import Measured
     from evalkit.leaderboard.site.media import Media
     from evalkit.leaderboard.site.model import Board, Cell
-    from evalkit.nouns import Case, Reference
+    from evalkit.nouns import Reference
+    from evalkit.runs.cases import RunCase
     from evalkit.stats.sheet import Floats
 
 DIGITS = 5
@@ -48,6 +48,7 @@ def board_data(measured: Measured) -> dict[str, Any]:
                 "name": row.name,
                 "title": row.title,
                 "kind": row.kind,
+                "other": row.other_cases is not None,
                 "cells": [_cell(row.cells.get(c.label)) for c in board.columns],
                 "by": {
                     category: [_cell(cells.get(c.label)) for c in board.columns]
@@ -78,22 +79,21 @@ def _covariance(measured: Measured, slug: str, board: Board) -> list[list[float 
     places = {label: place for place, label in enumerate(means.means)}
     wanted = [places.get(column.label) for column in board.columns]
     return [
-        [_short(float(means.covariance[a, b])) if a is not None and b is not None else None for b in wanted]
+        [_known(float(means.covariance[a, b])) if a is not None and b is not None else None for b in wanted]
         for a in wanted
     ]
 
 
-def case_data(cases: Mapping[str, Case], media: Media, roots: Mapping[str, Path | None]) -> dict[str, Any]:
-    """The cases of a board, with small copies of their references where the data are at hand."""
-    shown: dict[str, str | None] = {}
+def _known(value: float) -> float | None:
+    return _short(value) if math.isfinite(value) else None
 
-    def picture(case: Case, reference: Reference) -> str | None:
-        root = roots.get(case.case_id)
-        if reference.path not in shown:
-            path = None if root is None else root / reference.path
-            there = path is not None and path.is_file()
-            shown[reference.path] = media.small(path, _content(path)) if there and path is not None else None
-        return shown[reference.path]
+
+def case_data(cases: Mapping[str, RunCase], media: Media, root: Path | None) -> dict[str, Any]:
+    """The cases of a board, with small copies of their references from below `root`, where the data are at hand."""
+    shelf = None if root is None else media.shelf(root)
+
+    def picture(held: RunCase, reference: Reference) -> str | None:
+        return media.show(shelf, reference.path, held.pixels.get(reference.path)).small if shelf is not None else None
 
     return {
         "cases": [
@@ -103,66 +103,65 @@ def case_data(cases: Mapping[str, Case], media: Media, roots: Mapping[str, Path 
                 "category": case.category,
                 "subject": "+".join(case.subjects),
                 "references": [
-                    {"label": reference.label, "picture": picture(case, reference)} for reference in case.references
+                    {"label": reference.label, "picture": picture(held, reference)} for reference in case.references
                 ],
                 "expected": case.texts.get("expected_answer"),
             }
-            for case in cases.values()
+            for held in cases.values()
+            for case in (held.case,)
         ]
     }
 
 
-def _content(path: Path) -> str:
-    from evalkit.files import sha256_file
-
-    return sha256_file(path)
-
-
-def run_data(entry: Entry, board: Board, order: list[str], media: Media) -> dict[str, Any]:
+def run_data(entry: Entry, board: Board, cases: Mapping[str, RunCase], media: Media) -> dict[str, Any]:
     """Each sample of a run in the order of the board's cases and of its seeds: its picture and its scores.
+
+    A sample of a case that has another prompt or other pictures in the run is left out: it is none of the board's.
 
     `scores[label]` holds a number or, as text, the state of a sample without one; null where the run was not asked.
     `answers` and `why` say by position what was answered, and why there is no sample.
     """
     scored = entry.scored
     seeds = list(scored.seeds)
-    keys = [(case, seed) for case in order for seed in seeds]
+    keys = [(case, seed) for case in cases for seed in seeds]
+    other = {
+        name for name, case in cases.items() if name in scored.cases and scored.run.cases[name].sha256 != case.sha256
+    }
     small: list[str | None] = []
     full: list[str | None] = []
     why: dict[str, str] = {}
     answers: dict[str, str] = {}
-    base = str(scored.run.media_folder)
+    shelf = entry.shelf(media)
     for place, key in enumerate(keys):
         sample = entry.samples.get(key)
-        made = sample is not None and sample.state == "made" and sample.path is not None
-        if sample is None or not made:
-            small.append(None)
-            full.append(None)
+        if key[0] in other:
+            why[str(place)] = "the run's case of this name has another prompt or other references"
+        elif sample is None or sample.state != "made" or sample.path is None:
             if key[0] in scored.cases:
                 why[str(place)] = (sample.reason if sample is not None else None) or "no sample"
+        else:
+            shown = media.show(shelf, sample.path, sample.pixels_sha256)
+            small.append(shown.small)
+            full.append(shown.full)
+            if shown.answer is not None:
+                answers[str(place)] = shown.answer
             continue
-        path = os.path.join(base, sample.path or "")  # noqa: PTH118 - a Path takes ten times as long
-        if (answer := media.answer(path)) is not None:
-            answers[str(place)] = answer
-            small.append(None)
-            full.append(None)
-            continue
-        small.append(media.small(path, str(sample.pixels_sha256)))
-        full.append(media.original(path, str(sample.pixels_sha256)))
+        small.append(None)
+        full.append(None)
     scores: dict[str, list[float | str | None]] = {}
-    own = {key: place for place, key in enumerate(scored.keys)}
+    own = {key: place for place, key in enumerate(scored.keys) if key[0] not in other}
     places = [own.get(key) for key in keys]
     for column in board.columns:
         if column.label not in scored.result.scores:
             continue
         held = scored.held(column.label)
-        shown = [
+        told = [
             (state or None) if math.isnan(value) else value
             for value, state in zip(_shortened(held.value), held.state, strict=True)
         ]
-        scores[column.label] = [None if at is None else shown[at] for at in places]
-    told: dict[str, Any] = {"seeds": seeds, "small": small, "scores": scores, "why": why, "answers": answers}
-    return told | ({"full": full} if any(full) else {})
+        scores[column.label] = [None if at is None else told[at] for at in places]
+    data: dict[str, Any] = {"seeds": seeds, "small": small, "scores": scores, "why": why, "answers": answers}
+    return data | ({"full": full} if any(full) else {})
 
 
 def _short(value: float | None) -> float | None:

@@ -1,182 +1,169 @@
-"""Pictures and clips of a site: small copies known by what they show, originals by choice."""
+"""Pictures, clips and answers of a site: small copies known by what they show, originals by choice.
+
+What a run says of its files is somebody else's word. A path is looked at before its file is; only what `evalkit.media`
+decodes is shown or copied; a copy is called after the pixels that were decoded and ends as their format does; what lies
+outside a run's folder is shown only where it holds what the run says that it does.
+"""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import quote
 
 from evalkit.errors import MediaError
 from evalkit.files import atomic_write_bytes
-from evalkit.media.answer import read_answer
-from evalkit.nouns import digest
+from evalkit.leaderboard.site.shelf import Known, Shelf
+from evalkit.leaderboard.site.small import playable, small_copy
+from evalkit.media.answer import read_answer, text_sha256
+from evalkit.media.decode import decode_image
+from evalkit.media.kinds import SUFFIXES
+from evalkit.media.source import picture_format, refuse
+from evalkit.media.video import decode_video
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from PIL import Image
+    from evalkit.leaderboard.site.shelf import File
 
 Originals = Literal["none", "copy", "link"]
-SIDE, QUALITY = 256, 84
-CLIPS = {".mp4", ".webm", ".mov", ".gif"}
-ANSWERS = (".txt", ".json")
+Kind = Literal["small", "clip", "full"]
+CLIP = ".mp4"
 LONGEST = 2000
 """Characters of an answer that are shown."""
 
 
+class Shown(NamedTuple):
+    """What a page has of a file: addresses from the site's root, or an answer."""
+
+    small: str | None = None
+    """Of a small copy of the picture, or of the clip's first frame."""
+    full: str | None = None
+    """Of the original where originals are wanted; of a clip always, as a copy that browsers play."""
+    answer: str | None = None
+    """What a file of text answers, cut where it is very long."""
+
+
 class Media:
-    """Writes media below `site`; small copies are kept in `cache` by content, so that a rebuild makes none again."""
+    """Writes media below `site`; small copies are kept in `cache` by what they show, so that a rebuild makes none again."""
 
     def __init__(self, site: Path, cache: Path, originals: Originals, *, at: Path) -> None:
-        self._site, self._cache, self._originals, self._at = site, cache, originals, at
+        self._site, self._cache, self._originals, self._at = site, cache, originals, at.resolve()
         """`at` is where the site will stand at last: links to originals are relative to it."""
         self.missing: list[Path] = []
         """Files that are gone or cannot be shown."""
-        self._known: dict[tuple[str, str], str | None] = {}
+        self._shelves: dict[tuple[Path, bool], Shelf] = {}
+        self._shown: dict[tuple[str, str, str | None], Shown] = {}
+        self._put: set[str] = set()
 
-    def small(self, path: str | Path, content: str) -> str | None:
-        """Address, from the site's root, of a small copy of a picture or of a clip's first frame; None where there is none.
+    def shelf(self, root: Path, *, own: bool = True) -> Shelf:
+        """The files below `root`: a run's own samples, a benchmark's data, or else somebody's samples."""
+        if (root, own) not in self._shelves:
+            self._shelves[root, own] = Shelf(root, self._cache / "known", own=own)
+        return self._shelves[root, own]
 
-        `content` names what it shows: the hash of its pixels.
+    def show(self, shelf: Shelf, path: str, content: str | None) -> Shown:
+        """What the site has of the file that a shelf holds under `path`; nothing where it is gone or may not be shown.
+
+        `content` is the hash of what it is said to hold, None where nothing is said.
         """
-        name = f"{_safe(content)}.webp"
-        return self._once("small", name, path, lambda: self._kept(Path(path), "small", name, _encoded))
-
-    def answer(self, path: str | Path) -> str | None:
-        """The answer in a file of text, cut where it is very long; None for other files, and for one that cannot be read."""
-        if not str(path).lower().endswith(ANSWERS):
-            return None
-        try:
-            text = read_answer(Path(path))
-        except MediaError:
-            self.missing.append(Path(path))
-            return None
-        return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
-
-    def original(self, path: str | Path, content: str) -> str | None:
-        """Address of the original from the site's root; None where originals are left out.
-
-        Of a clip it is always a copy that browsers play, for lossless ones they often do not.
-        """
-        suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - a Path takes ten times as long
-        if suffix in CLIPS:
-            name = f"{_safe(content)}.mp4"
-            return self._once("clip", name, path, lambda: self._kept(Path(path), "clip", name, _playable))
-        if self._originals == "none":
-            return None
-        if self._originals == "link":
-            return quote(os.path.relpath(Path(path).resolve(), self._at.resolve()).replace(os.sep, "/"))
-        name = f"{_safe(content)}{suffix}"
-        return self._once("full", name, path, lambda: self._copied(Path(path), name))
-
-    def _once(self, kind: str, name: str, path: str | Path, make: Callable[[], str]) -> str | None:
-        key = kind, name
-        if key not in self._known:
+        key = shelf.base, path, content
+        if key not in self._shown:
             try:
-                self._known[key] = make()
-            except (OSError, ValueError, SyntaxError):  # Pillow's ways of saying that a file is no picture
-                self.missing.append(Path(path))
-                self._known[key] = None
-        return self._known[key]
+                self._shown[key] = self._look(shelf, shelf.file(path), content)
+            except (MediaError, OSError):
+                self.missing.append(Path(shelf.base, path))
+                self._shown[key] = Shown()
+        return self._shown[key]
 
-    def _kept(self, path: Path, kind: str, name: str, encode: Callable[[Path], bytes]) -> str:
-        kept = self._cache / name[:2] / name
+    def keep(self) -> None:
+        """Keeps what was learnt of the files for later builds."""
+        for shelf in self._shelves.values():
+            shelf.save()
+
+    def _look(self, shelf: Shelf, file: File, content: str | None) -> Shown:
+        suffix = os.path.splitext(file.path)[1].lower()  # noqa: PTH122 - a Path takes ten times as long
+        if suffix in SUFFIXES["text"]:
+            return Shown(answer=_answer(file, content))
+        known = shelf.known(file)
+        if known is not None:
+            with suppress(FileNotFoundError):  # the cache was emptied since
+                return self._copies(file, known, content)
+        known = self._decoded(Path(file.path), clip=suffix in SUFFIXES["video"])
+        shelf.learn(file, known)
+        return self._copies(file, known, content)
+
+    def _decoded(self, path: Path, *, clip: bool) -> Known:
+        """Decodes a file and keeps its small copies. Raises MediaError."""
+        if clip:
+            held = decode_video(path)
+            known, picture = Known(held.sha256, CLIP), held.frames[0]
+            self._kept("clip", known.name + CLIP, lambda: playable(held, str(path)))
+        else:
+            decoded = decode_image(path)
+            known, picture = Known(decoded.sha256, _ending(path)), decoded.pixels
+        self._kept("small", f"{known.name}.webp", lambda: small_copy(picture))
+        return known
+
+    def _copies(self, file: File, known: Known, content: str | None) -> Shown:
+        if not file.inside and known.sha256 != content:
+            raise refuse(file.path, "unreadable", "it lies outside the run and is not what the run says that it is")
+        small = self._from_cache("small", f"{known.name}.webp")
+        if known.suffix == CLIP:
+            return Shown(small, self._from_cache("clip", known.name + CLIP))
+        return Shown(small, self._original(file, known))
+
+    def _original(self, file: File, known: Known) -> str | None:
+        if self._originals == "copy":
+            return self._placed("full", known.name + known.suffix, lambda to: shutil.copyfile(file.path, to))
+        if self._originals == "none" or not file.path.lower().endswith(SUFFIXES["image"]):
+            return None
+        return quote(os.path.relpath(os.path.realpath(file.path), self._at).replace(os.sep, "/"))
+
+    def _kept(self, kind: Kind, name: str, make: Callable[[], bytes]) -> None:
+        kept = self._cache / kind / name[:2] / name
         if not kept.is_file():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write_bytes(kept, encode(path))
-        return self._put(kept, kind, name)
+            atomic_write_bytes(kept, make())
 
-    def _copied(self, path: Path, name: str) -> str:
-        return self._put(path, "full", name)
+    def _from_cache(self, kind: Kind, name: str) -> str:
+        kept = f"{self._cache}/{kind}/{name[:2]}/{name}"
+        return self._placed(kind, name, lambda to: _link_or_copy(kept, to))
 
-    def _put(self, source: Path, kind: str, name: str) -> str:
-        to = self._site / "media" / kind / name[:2] / name
-        to.parent.mkdir(parents=True, exist_ok=True)
-        if not to.exists():
-            _link_or_copy(source, to)
-        return f"media/{kind}/{name[:2]}/{name}"
-
-
-def _safe(content: str) -> str:
-    """A file name for a content's hash; what a submission gives for one may be anything."""
-    return content[:24] if re.fullmatch(r"[0-9a-f]{64}", content) else digest(content)[:24]
+    def _placed(self, kind: Kind, name: str, place: Callable[[str], object]) -> str:
+        address = f"media/{kind}/{name[:2]}/{name}"
+        if address not in self._put:
+            folder = f"{self._site}/media/{kind}/{name[:2]}"
+            if folder not in self._put:
+                Path(folder).mkdir(parents=True, exist_ok=True)
+                self._put.add(folder)
+            place(f"{self._site}/{address}")
+            self._put.add(address)
+        return address
 
 
-def _link_or_copy(source: Path, to: Path) -> None:
+def _answer(file: File, content: str | None) -> str:
+    """Raises MediaError, and so for a text that is not what was scored."""
+    text = read_answer(Path(file.path))
+    if text_sha256(text) != content:
+        raise refuse(file.path, "not_an_answer", "it is not what the run says that it is")
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+
+
+def _ending(path: Path) -> str:
+    """By its format, whatever the file is called: a server tells browsers what a file is by how its name ends."""
+    with path.open("rb") as file:
+        found = picture_format(file.read(16))
+    return f".{found}".lower() if found else ".png"
+
+
+def _link_or_copy(source: str, to: str) -> None:
     """Small copies never change, so that the cache and every site may share them where the file system allows it."""
-    if to.parts[-3] in ("small", "clip"):
-        try:
-            os.link(source, to)
-            return
-        except OSError:
-            pass
-    shutil.copyfile(source, to)
-
-
-def _encoded(path: Path) -> bytes:
-    """A WebP of at most 256 pixels a side; small pictures keep every pixel."""
-    from io import BytesIO
-
-    from PIL import Image
-
-    with _first_frame(path) as opened:
-        opened.draft("RGB", (SIDE * 2, SIDE * 2))
-        picture = opened.convert("RGB")
-    small = max(picture.size) <= SIDE
-    if not small:
-        picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    out = BytesIO()
-    picture.save(out, "WEBP", quality=QUALITY, method=4)
-    return out.getvalue()
-
-
-def _playable(path: Path) -> bytes:
-    """The clip as H.264 in the colour format that every browser plays, its index first."""
-    with TemporaryDirectory() as folder:
-        to = Path(folder) / "clip.mp4"  # putting the index first reads the file again: it cannot be in memory
-        _encode_playable(path, to)
-        return to.read_bytes()
-
-
-def _encode_playable(path: Path, to: Path) -> None:
-    from fractions import Fraction
-
-    import av
-
     try:
-        with av.open(str(path)) as source, av.open(str(to), "w", options={"movflags": "faststart"}) as sink:
-            stream = None
-            for number, frame in enumerate(source.decode(video=0)):
-                if stream is None:
-                    rate = source.streams.video[0].average_rate or Fraction(8)
-                    stream = sink.add_stream("libx264", rate=rate, options={"crf": "20", "threads": "1"})
-                    # this colour format wants even sides
-                    stream.width, stream.height = frame.width + frame.width % 2, frame.height + frame.height % 2
-                    stream.pix_fmt = "yuv420p"
-                fitted = frame.reformat(stream.width, stream.height, "yuv420p")
-                fitted.pts, fitted.time_base = number, 1 / rate
-                sink.mux(stream.encode(fitted))
-            if stream is None:
-                raise ValueError(f"{path} has no frame")
-            sink.mux(stream.encode())
-    except (av.FFmpegError, IndexError) as error:
-        raise ValueError(str(error)) from error
-
-
-def _first_frame(path: Path) -> Image.Image:
-    from PIL import Image
-
-    if path.suffix.lower() not in CLIPS - {".gif"}:
-        return Image.open(path)
-    import av
-
-    try:
-        with av.open(str(path)) as file:
-            picture: Image.Image = next(file.decode(video=0)).to_image()
-            return picture
-    except (av.FFmpegError, StopIteration, IndexError) as error:
-        raise ValueError(str(error)) from error
+        os.link(source, to)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, to)

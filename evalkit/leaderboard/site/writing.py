@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,15 +9,14 @@ from evalkit.content import content
 from evalkit.errors import EvalkitError
 from evalkit.leaderboard.audit import audit_shipped
 from evalkit.leaderboard.site.collect import slug
+from evalkit.leaderboard.site.curves import curves
 from evalkit.leaderboard.site.figures import Line, dots, lines
 from evalkit.leaderboard.site.pages import column_of, drawing, ranks, spans
-from evalkit.progress import warn
 from evalkit.registry import BENCHMARKS, METRICS, load
 from evalkit.sandbox.validity.report import Report, read_stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from markupsafe import Markup
 
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from evalkit.leaderboard.site.pages import Pages
 
 BEST = 4
-CURVES = ("reward", "reward_std", "loss", "kl", "clip_fraction", "ratio", "grad_norm")
-"""Of a trainer's curves, those shown beside the parts of the reward."""
 
 
 class Shown(NamedTuple):
@@ -103,7 +99,10 @@ def _matrix(one: Measured, column: Column) -> dict[str, Any]:
         apart = told.p_value <= 1 - held.ranking.level
         for a, b, difference in ((told.a, told.b, told.difference), (told.b, told.a, -told.difference)):
             verdict = ("better" if sign * difference > 0 else "worse") if apart else "open"
-            cells[a, b] = {"difference": difference, "p": told.p_value, "verdict": verdict}
+            cells[a, b] = {
+                "difference": difference, "p": told.p_value, "verdict": verdict, "shared": told.n_pairs,
+                "all": told.n_pairs + told.n_missing,
+            }  # fmt: skip
     return {"names": names, "cells": cells}
 
 
@@ -116,7 +115,10 @@ def _categories(board: Board) -> list[tuple[Column, list[tuple[str, Markup]]]]:
             (row, category, cell)
             for row in board.rows
             for category, told in row.by_category.items()
-            if (cell := told.get(column.label)) is not None and cell.value is not None and cell.differs is None
+            if row.other_cases is None
+            and (cell := told.get(column.label)) is not None
+            and cell.value is not None
+            and cell.differs is None
         ]
         ends = [v for row, _, c in cells if row.kind != "control" for v in (c.low, c.high, c.value) if v is not None]
         ends = ends or [v for _, _, c in cells for v in (c.low, c.high, c.value) if v is not None]
@@ -170,37 +172,9 @@ def _extremes(board: Board, entry: Entry, media: Media, *, best: bool) -> tuple[
         sample = entry.samples.get(key)
         if sample is None or sample.path is None:
             continue
-        path = scored.run.media_folder / sample.path
-        answer = media.answer(path)
-        small = media.small(path, str(sample.pixels_sha256)) if answer is None else None
-        shown.append(Shown(small, answer, key[0], scored.cases[key[0]].prompt, value))
+        seen = media.show(entry.shelf(media), sample.path, sample.pixels_sha256)
+        shown.append(Shown(seen.small, seen.answer, key[0], scored.cases[key[0]].prompt, value))
     return column, shown
-
-
-def curves(train: Path) -> list[tuple[str, list[tuple[str, Markup]]]]:
-    """A trainer's curves, stage by stage: what `curves.csv` in each stage's folder holds."""
-    found = []
-    for path in sorted(train.glob("*/curves.csv")) if train.is_dir() else []:
-        try:
-            with path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file))
-            steps = [float(row["epoch"]) for row in rows]
-            names = [name for name in rows[0] if name in CURVES or f"{name}_missing" in rows[0]] if rows else []
-            panels = [
-                (
-                    name,
-                    lines(
-                        [Line(name, steps, [float(row[name] or "nan") for row in rows])], title=name, x_title="epoch"
-                    ),
-                )
-                for name in names
-            ]
-        except (OSError, KeyError, ValueError) as error:
-            warn(f"{path}: not shown, for it holds no curves ({error})")
-            continue
-        if panels:
-            found.append((path.parent.name, panels))
-    return found
 
 
 def _metrics(pages: Pages, everything: Sequence[Board]) -> None:

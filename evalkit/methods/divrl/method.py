@@ -16,6 +16,7 @@ from evalkit.methods import flux_kontext
 from evalkit.methods.base import Context, Job, Made, Method, MethodInfo, TrainOrder
 from evalkit.methods.divrl.memory import need_memory
 from evalkit.methods.divrl.preset import ABLATIONS, FEATURES, NUMBERS, Preset, preset, presets, whole_number
+from evalkit.methods.published import cuda_gib
 from evalkit.paths import cache_root
 from evalkit.registry import unknown
 
@@ -134,7 +135,7 @@ class DivRL(Method):
                 "wanted training data for the published model, found none; --train-data takes a folder or a dataset such as "
                 "QWW/Syncd_filtered"
             )
-        need_memory(told, flux_kontext.cuda_gib())
+        need_memory(told, cuda_gib())
         side = told.base.side
         return train_stages(
             told, order, pipeline=flux_kontext.published_pipeline, weights=flux_kontext.HUB, data=order.data,

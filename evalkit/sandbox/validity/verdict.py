@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from evalkit.errors import UsageError
-from evalkit.metrics.validity import CHANGES, Change, Ignores
-from evalkit.sandbox.validity.changes import GRADES
+from evalkit.metrics.validity import BATTERIES, Battery, Change, Ignores
+from evalkit.sandbox.validity.batteries import GRADES
 from evalkit.sandbox.validity.report import Curve, Interval, Verdict
 
 if TYPE_CHECKING:
@@ -63,13 +63,14 @@ def assess(values: Mapping[Change, Values], validity: Validity) -> Assessed:
 
     Raises: UsageError for a change that is missing or of another shape.
     """
-    subjects = _checked(values)
+    changes, grades = BATTERIES[validity.battery], GRADES[validity.battery]
+    subjects = _checked(values, validity.battery)
     draws = np.random.default_rng(RESAMPLING_SEED).integers(subjects, size=(RESAMPLES, subjects))
     sign = 1.0 if validity.departs == "rises" else -1.0
-    effects = {change: _effects(sign * values[change], draws) for change in CHANGES}
+    effects = {change: _effects(sign * values[change], draws) for change in changes}
     reference, resampled = _reference(effects[validity.reference])
     curves = []
-    for change in CHANGES:
+    for change in changes:
         shares = _shares(effects[change], reference, resampled)
         monotonic = _spearman(sign * _means(values[change]), effects[change].counts)
         expected = validity.expected(change)
@@ -78,7 +79,7 @@ def assess(values: Mapping[Change, Values], validity: Validity) -> Assessed:
         mean, low, high = _interval_of_mean(values[change], draws)
         curves.append(
             Curve(
-                change=change, grades=GRADES[change], mean=mean, low=low, high=high,
+                change=change, grades=grades[change], mean=mean, low=low, high=high,
                 scored=tuple(np.isfinite(values[change]).sum(axis=0).tolist()), monotonic=monotonic,
                 effect=_deciding(shares, expected),
                 expected=expected, verdict=verdict, why=why,
@@ -136,12 +137,12 @@ def _told(share: Interval) -> str:
     return f"{share.value:.2f} ({share.low:.2f} to {share.high:.2f})"
 
 
-def _checked(values: Mapping[Change, Values]) -> int:
-    subjects = {len(rows) for rows in values.values()}
-    wrong = [c for c in CHANGES if c not in values or values[c].shape[1:] != (len(GRADES[c]),)]
+def _checked(values: Mapping[Change, Values], battery: Battery) -> int:
+    subjects, grades = {len(rows) for rows in values.values()}, GRADES[battery]
+    wrong = [c for c in BATTERIES[battery] if c not in values or values[c].shape[1:] != (len(grades[c]),)]
     if wrong or len(subjects) != 1 or subjects == {0}:
         found = list(values[wrong[0]].shape) if wrong and wrong[0] in values else sorted(subjects)
-        what = f"{wrong[0]!r} [subjects, {len(GRADES[wrong[0]])}]" if wrong else "as many subjects for every change"
+        what = f"{wrong[0]!r} [subjects, {len(grades[wrong[0]])}]" if wrong else "as many subjects for every change"
         raise UsageError(f"wanted values of {what}, found {found}")
     return subjects.pop()
 
