@@ -30,7 +30,7 @@ def validate(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Run metrics over graded, known changes of the embedded world's pictures and hold them to their cards."""
+    """Run metrics over graded, known changes of the embedded world's pictures, clips and sets and hold them to their cards."""
     from evalkit.engine.validity import SUBJECTS, keep
     from evalkit.engine.validity import validate as run
 
