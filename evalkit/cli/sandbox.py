@@ -59,7 +59,7 @@ def train(
         typer.Option(
             "--steps",
             min=1,
-            help="Instead of minutes: repeatable. Without either, what is not a reader takes the steps of its shipped weights.",
+            help="Instead of minutes: repeatable. Without either, what is not a reader takes a number of its own.",
         ),
     ] = None,
     start: Annotated[

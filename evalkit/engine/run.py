@@ -17,15 +17,13 @@ from evalkit.engine.sample_masks import SampleMasks, read_sample_masks
 from evalkit.engine.setting import Request, Setting, prepare
 from evalkit.engine.standing import fallen, report
 from evalkit.engine.table import Table, open_table, score
+from evalkit.engine.training import context_of, helps, train
 from evalkit.errors import DataError, ProblemsError, UsageError
-from evalkit.files import sha256_file
-from evalkit.methods.base import Context, Method, TrainOrder
+from evalkit.methods.base import Context, Method
 from evalkit.metrics.base import Outcome
 from evalkit.nouns import State
-from evalkit.processes import launched
 from evalkit.progress import warn
 from evalkit.registry import blamed
-from evalkit.rl.workers import Workers
 from evalkit.runs.folder import RunFolder
 from evalkit.runs.location import fresh_path
 from evalkit.runs.provenance import hardware, start_invocation
@@ -55,7 +53,7 @@ def run_method(name: str, request: Request) -> Result | None:
     None in the processes that only help to train.
     """
     setting = prepare(request, method=name)
-    if _helps(setting):
+    if helps(setting):
         return None
     table = open_table(setting)  # before hours of generation: what cannot be scored is said first
     with _open_for(setting) as (method, run):
@@ -69,7 +67,7 @@ def generate_only(name: str, request: Request) -> Generated | None:
     None in the processes that only help to train.
     """
     setting = prepare(request, method=name)
-    if _helps(setting):
+    if helps(setting):
         return None
     with _open_for(setting) as (method, run):
         _make(method, setting, run)
@@ -135,7 +133,7 @@ def score_run(
         gone = fallen(run, setting.expected)
         problems = report(gone, mend="`evalkit run` with the same method and --out makes them again")
         masks = _masks(setting, run, table, absent=gone, names=None)
-        told = (*problems, *masks.told)
+        told = (*problems, *_failed(setting, run), *masks.told)
         return score(
             setting, run, table, rewards=record.rewards, problems=told, absent=gone, sample_masks=masks.contents
         )
@@ -189,13 +187,9 @@ def _masks(
 
 def _make(method: Method, setting: Setting, run: RunFolder) -> None:
     """Trains where asked, then makes what is missing."""
-    context = _context(method, setting, run.path)
+    context = context_of(setting, run.path)
     if setting.request.train:
-        if launched()[1] > 1:
-            Workers().told(str(run.path.resolve()))
-        checkpoint = _train(method, setting, context, run.path)
-        run.update_record(method_weights={p.name: sha256_file(p) for p in _weight_files(checkpoint)})
-        context = replace(context, checkpoint=checkpoint)
+        context = replace(context, checkpoint=train(setting, run))
     generate(method, context, run, setting.expected, setting.case_sha256)
 
 
@@ -208,41 +202,6 @@ def _failed(setting: Setting, run: RunFolder) -> tuple[str, ...]:
         if (sample := there.get((case.case_id, seed))) is not None and sample.state == "failed"
     ]
     return (f"{len(why)} samples failed, first: {why[0]}",) if why else ()
-
-
-def _helps(setting: Setting) -> bool:
-    """Trains along where this is not the first of several processes; whether it did.
-
-    Raises: UsageError for several processes that have nothing to train.
-    """
-    rank, count = launched()
-    if count > 1 and not setting.request.train:
-        raise UsageError(
-            f"wanted one process, found {count}: samples are made and scored by one; run evalkit without `accelerate "
-            "launch`, or give --train"
-        )
-    if rank == 0:
-        return False
-    assert setting.method is not None
-    path = Path(Workers().told(""))
-    _train(setting.method, setting, _context(setting.method, setting, path), path)
-    return True
-
-
-def _context(method: Method, setting: Setting, path: Path) -> Context:
-    return Context(setting.benchmark, setting.profile.profile, path / "logs" / method.info.name)
-
-
-def _train(method: Method, setting: Setting, context: Context, path: Path) -> Path:
-    """The checkpoint that training in the run at `path` left."""
-    order = TrainOrder(path / "train", setting.request.train_data, seed=setting.seeds[0])
-    with blamed(f"the method {method.info.name!r}, in its training,"):
-        return method.train(order, context)
-
-
-def _weight_files(checkpoint: Path) -> list[Path]:
-    files = sorted(checkpoint.rglob("*")) if checkpoint.is_dir() else [checkpoint]
-    return [path for path in files if path.suffix in (".safetensors", ".bin", ".pt", ".pth")]
 
 
 @contextmanager

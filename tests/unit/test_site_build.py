@@ -451,3 +451,20 @@ def test_a_repository_is_begun_in_an_empty_folder_alone(tmp_path: Path) -> None:
     assert set(workflow["jobs"]) == {"verify", "publish"}
     with pytest.raises(UsageError, match="wanted a new or empty folder"):
         init(tmp_path / "repo")
+
+
+@pytest.mark.parametrize("lost", ["parts", "count"])
+def test_a_table_without_its_scores_is_refused_by_path(tmp_path: Path, lost: str) -> None:
+    made = write_run(tmp_path / "a", {"clip_t": values(0.0)}, method="m")
+    if lost == "parts":
+        for part in (made / "store" / "scores").iterdir():
+            part.unlink()
+    else:
+        told = json.loads((made / "summary.json").read_text(encoding="utf-8"))
+        told["scores"]["clip_t"]["n_scored"] -= 1
+        (made / "summary.json").write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(ProblemsError) as error:
+        build([made], tmp_path / "site", resamples=199)
+    assert str(made) in str(error.value)
+    assert f"`evalkit score {made}` makes them whole" in str(error.value)
+    assert not (tmp_path / "site").exists()

@@ -11,9 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from evalkit.engine.result import read_result
 from evalkit.engine.scored import ScoredRun
 from evalkit.errors import Collector, EvalkitError, ProblemsError, RunError, UsageError
+from evalkit.metrics.derived import DerivedMetric
 from evalkit.nouns import Sample, digest
 from evalkit.registry import BENCHMARKS, METHODS, METRICS, entries, load
 from evalkit.runs.folder import RunFolder
@@ -159,6 +162,14 @@ def _check(path: Path, run: ScoredRun) -> None:
     size = len(run.run.requested) * len(record.request.seeds)
     if not 0 < size <= MOST_SAMPLES:
         raise RunError(f"{path}: wanted 1 to {MOST_SAMPLES} samples in a run, found {size} asked for")
+    for label, summary in result.scores.items():
+        if isinstance(load(METRICS, run.choice(label).metric), DerivedMetric):
+            continue
+        if (held := int((~np.isnan(run.held(label).value)).sum())) != summary.n_scored:
+            raise RunError(
+                f"{path}: its table says {summary.n_scored} samples are scored by {label!a:.80}, found {held} scores; "
+                f"`evalkit score {path}` makes them whole"
+            )
 
 
 def _unused(name: str, joint: str, used: set[str]) -> str:

@@ -171,9 +171,8 @@ def _short(value: float | None) -> float | None:
 def _shortened(values: Floats) -> list[float]:
     """Numbers with so many digits, NaN left as it is: `_short` of very many."""
     size = np.abs(values)
-    plain = (size >= 1e-10) & (
-        size < 1
-    )  # a power of ten above 1 is exact, and so is the nearest number to the quotient
+    # There the power of ten is above 1 and exact, and the quotient is the number nearest to the decimal.
+    plain = (size >= 1e-10) & (size < 1)
     found = np.array(
         [v if p or math.isnan(v) else _short(v) for v, p in zip(values.tolist(), plain.tolist(), strict=True)]
     )
