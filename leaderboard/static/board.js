@@ -14,8 +14,9 @@
   const kinds = [...controls.querySelectorAll("[name=kind]")];
   const columns = heads.slice(2).map((head) => head.dataset.label);
   let sorted = { place: -1, down: true };
-  let data = null, adding = 0;
-  const AT_ONCE = 30;
+  const rest = document.getElementById("rest"), all = rest.querySelector("button");
+  let data = null, order = rows, whole = false, turn = 0;
+  const AT_ONCE = 15, MOST = 50;
 
   const text = new Map(rows.map((row) => [row, row.cells[0].textContent.toLowerCase()]));
   const values = new Map();
@@ -27,18 +28,14 @@
     sorted = { place, down };
     const sign = down ? -1 : 1;
     const by = place === 0
-      ? (a, b) => sign * text.get(b).localeCompare(text.get(a))
+      ? (a, b) => sign * text.get(a).localeCompare(text.get(b))
       : (a, b) => {
           const x = values.get(a)[place - 1], y = values.get(b)[place - 1];
           if (x === null || y === null) return (x === null) - (y === null);
           return sign * (x - y);
         };
-    // The rows that fit the screen at once, the others after: laying out two hundred takes longer than a reader waits.
-    const rest = [...rows].sort(by);
-    const more = () => { if (rest.length) { body.append(...rest.splice(0, AT_ONCE)); adding = setTimeout(more); } };
-    clearTimeout(adding);
-    body.replaceChildren(...rest.splice(0, AT_ONCE));
-    adding = setTimeout(more);
+    order = [...rows].sort(by);
+    arrange();
     heads.forEach((head, index) => {
       if (index === place) head.setAttribute("aria-sort", down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
@@ -47,21 +44,36 @@
     });
   };
 
-  const filter = () => {
-    const wanted = find.value.trim().toLowerCase();
+  const wanted = () => {
+    const part = find.value.trim().toLowerCase();
     const least = Number(subjects.value) || 0;
     const shown = new Set(kinds.filter((box) => box.checked).map((box) => box.value));
-    let count = 0;
-    for (const row of rows) {
-      const on = shown.has(row.dataset.kind) && Number(row.dataset.subjects) >= least && text.get(row).includes(wanted);
-      row.hidden = !on;
-      count += on;
-    }
-    if (printed) {
-      printed.classList.toggle("on", reported.checked);
-      for (const row of printed.rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
-    }
-    said.textContent = count === rows.length ? "" : `${count} of ${rows.length} runs`;
+    return order.filter((row) => shown.has(row.dataset.kind) && Number(row.dataset.subjects) >= least && text.get(row).includes(part));
+  };
+
+  // Two hundred rows of twenty metrics take longer to lay out than a reader waits: the rows that fit the screen come at once,
+  // more in the frames that follow, and those after the first fifty when they are asked for.
+  const arrange = () => {
+    const found = wanted(), coming = whole ? [...found] : found.slice(0, MOST), mine = ++turn;
+    const more = () => {
+      if (mine !== turn || !coming.length) return;
+      body.append(...coming.splice(0, AT_ONCE));
+      requestAnimationFrame(() => setTimeout(more));
+    };
+    said.textContent = found.length === rows.length ? "" : `${found.length} of ${rows.length} runs`;
+    rest.hidden = found.length === coming.length;
+    rest.firstElementChild.textContent = `The first ${MOST} of ${found.length} runs.`;
+    body.replaceChildren();
+    more();
+    reach();
+  };
+
+  const filter = () => {
+    arrange();
+    if (!printed) return;
+    const part = find.value.trim().toLowerCase();
+    printed.classList.toggle("on", reported.checked);
+    for (const row of printed.rows) row.hidden = !row.textContent.toLowerCase().includes(part);
   };
 
   const draw = (svg, cell, span) => {
@@ -139,14 +151,19 @@
 
   let here = null;
   const focus = (cell) => { if (!cell) return; if (here) here.tabIndex = -1; here = cell; here.tabIndex = 0; here.focus(); };
-  const cells = () => rows.flatMap((row) => [...row.cells].slice(2));
-  cells().forEach((cell) => { cell.tabIndex = -1; });
-  if (rows.length && rows[0].cells.length > 2) { here = rows[0].cells[2]; here.tabIndex = 0; }
+  // The one cell that the Tab key reaches is always among those shown.
+  const reach = () => {
+    if (here && here.isConnected) return;
+    if (here) here.tabIndex = -1;
+    here = (body.rows[0] && body.rows[0].cells[2]) || null;
+    if (here) here.tabIndex = 0;
+  };
+  for (const row of rows) for (const cell of [...row.cells].slice(2)) cell.tabIndex = -1;
   body.addEventListener("click", (event) => { const cell = event.target.closest("td"); if (cell && !event.target.closest("a")) { focus(cell.cellIndex > 1 ? cell : null); explain(cell); } });
   body.addEventListener("keydown", (event) => {
     const cell = event.target.closest("td");
     if (!cell || cell.cellIndex < 2) return;
-    const seen = [...body.rows].filter((row) => !row.hidden), at = seen.indexOf(cell.parentElement);
+    const seen = [...body.rows], at = seen.indexOf(cell.parentElement);
     const moves = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
     if (event.key in moves) {
       const [down, right] = moves[event.key];
@@ -176,6 +193,9 @@
     if (sorted.place >= 0) sort(sorted.place, sorted.down);
     keep(remembered());
   });
+  all.addEventListener("click", () => { whole = true; arrange(); table.parentElement.focus({ preventScroll: true }); });
+  addEventListener("beforeprint", () => { turn += 1; body.replaceChildren(...wanted()); });
+  addEventListener("afterprint", arrange);
   share(document.getElementById("share"), said);
 
   const start = async () => {

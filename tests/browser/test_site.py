@@ -257,3 +257,31 @@ def test_names_do_nothing_but_show(address: str, watched: Watched) -> None:
     watched.go(f"{address}/{BOARD}/cases.html", ".case")
     assert said == []
     assert watched.complaints == []
+
+
+def test_a_long_table_shows_its_first_fifty_and_all_when_asked(tmp_path: Path, watched: Watched) -> None:
+    runs = [
+        write_run(tmp_path / f"run{k}", {"clip_t": values(k % 17, seed=k)}, method=f"method {k:02d}", pixels=f"{k}")
+        for k in range(60)
+    ]
+    site = build(runs, tmp_path / "site", resamples=199).path
+    page = watched.go((site / BOARD / "index.html").as_uri(), "#controls")
+    settled = "n => document.querySelectorAll('#measured tr').length === n"
+    page.wait_for_function(settled, arg=50)
+    assert page.locator("#rest").inner_text().startswith("The first 50 of 60 runs.")
+    page.get_by_role("button", name="Sort by Run").click()
+    page.wait_for_function(settled, arg=50)
+    first = page.locator("#measured th.name a").all_inner_texts()
+    assert [first[0], first[-1]] == ["method 00", "method 49"]
+    page.get_by_label("Find").fill("method 5")
+    page.wait_for_function(settled, arg=10)  # the last ten are found although they were not shown
+    assert not page.locator("#rest").is_visible()
+    assert page.locator("#measured td[tabindex='0']").count() == 1  # the keyboard still has a way in
+    page.get_by_label("Find").fill("")
+    page.wait_for_function(settled, arg=50)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#measured tr").count() == 60
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.get_by_role("button", name="Show all").click()
+    page.wait_for_function(settled, arg=60)
+    assert not page.locator("#rest").is_visible()
