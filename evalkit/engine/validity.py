@@ -18,6 +18,7 @@ from evalkit.features.pictures import Pictures
 from evalkit.features.service import FeatureService
 from evalkit.media.kinds import held_by
 from evalkit.media.known import KnownPixels
+from evalkit.metrics.text_alignment import IDENTITY_PROMPT, OWN_PROMPT
 from evalkit.metrics.validity import BATTERIES, Battery, Change, Validity
 from evalkit.nouns import Case, Reference, Sample
 from evalkit.paths import cache_root
@@ -68,14 +69,15 @@ class _Shots(NamedTuple):
 def validate(names: Sequence[str], *, subjects: int = SUBJECTS, default_variants: bool = False) -> tuple[Report, ...]:
     """Runs metrics (`metric` or `metric@variant`) through the battery, each backbone once for all of them.
 
-    `default_variants`: refuse others, whose reports are not kept.
+    A name without a variant is that of the card's expectations, or else the default one. `default_variants`: refuse others,
+    whose reports are not kept.
 
     Raises: UsageError for metrics and variants that do not exist, are named twice or read neither pictures nor clips, and for
     no subject; WeightsError for a metric whose backbone has no embedded counterpart and no weights here.
     """
     if subjects < 1:
         raise UsageError(f"wanted at least 1 subject, found {subjects}")
-    chosen = choices((), names)
+    chosen = choices((), [_named(name) for name in names])
     if len(chosen) != len(names):
         raise UsageError(f"wanted each metric once, found {', '.join(names)}")
     if default_variants:
@@ -104,9 +106,11 @@ def keep(reports: Sequence[Report]) -> list[Path]:
 def battery_of(card: MetricCard, variant: str) -> Battery:
     """What a variant is shown: single pictures where it reads them, or the sets of which it needs the other pictures; else clips.
 
-    Raises: UsageError where it reads neither.
+    The card's expectations go before. Raises: UsageError where it reads neither.
     """
     reads = card.reads(variant)
+    if card.validity is not None and ("video" if card.validity.battery == "clips" else "image") in reads:
+        return card.validity.battery
     if "image" in reads:
         return "sets" if "mates" in card.needs else "pictures"
     if "video" in reads:
@@ -116,21 +120,31 @@ def battery_of(card: MetricCard, variant: str) -> Battery:
     )
 
 
+def reported_variant(card: MetricCard) -> str:
+    """The variant whose report lies beside the card."""
+    return (card.validity and card.validity.variant) or card.default_variant
+
+
+def _named(name: str) -> str:
+    """With the variant that is run where none is named."""
+    return name if "@" in name else f"{name}@{reported_variant(load(METRICS, name).card)}"
+
+
 def _only_defaults(chosen: Sequence[MetricChoice]) -> None:
     for choice in chosen:
-        default = load(METRICS, choice.metric).card.default_variant
-        if choice.variant != default:
+        kept = reported_variant(load(METRICS, choice.metric).card)
+        if choice.variant != kept:
             raise UsageError(
-                f"wanted the default variant of {choice.metric} to keep, {default!r}, found {choice.variant!r}; leave "
+                f"wanted the variant of {choice.metric} whose report is kept, {kept!r}, found {choice.variant!r}; leave "
                 "out --write"
             )
 
 
 def expectations(card: MetricCard, variant: str | None = None) -> Validity:
-    """The card's expectations; for a card without, all open but the effect that others are told as shares of."""
-    if card.validity is not None:
+    """The card's expectations; for a variant of which it has none, all open but the effect that others are told as shares of."""
+    battery = battery_of(card, variant or reported_variant(card))
+    if card.validity is not None and card.validity.battery == battery:
         return card.validity
-    battery = battery_of(card, variant or card.default_variant)
     compared = battery == "pictures" and "targets" in card.needs
     reference: Change = "wrong_subject" if compared else DEFAULT[battery]
     departs = "falls" if card.direction == "higher" else "rises"
@@ -145,10 +159,12 @@ def _shots(shown: Sequence[Shown], battery: Battery) -> _Shots:
         compared = (target,) if battery == "pictures" else ()
         for shot in one.shots:
             name = f"{one.name}-{shot.change or 'reference'}-{shot.grade}"
+            shared, word, own = shot.prompt.partition(one.word)
             case = Case(
                 case_id=f"{name}-{shot.place}" if battery == "sets" else name, prompt=shot.prompt,
                 subjects=(one.name,), references=compared, targets=compared, category=one.category,
                 prompt_index=shot.place, set_id=name if battery == "sets" else None,
+                texts={IDENTITY_PROMPT: shared + word, OWN_PROMPT: own.strip()} if battery == "sets" else {},
                 medium="video" if battery == "clips" else "image",
             )  # fmt: skip
             cases.setdefault((one.name, shot.change, shot.grade), []).append((case, shot))

@@ -84,6 +84,8 @@ class MetricCard(Noun):
     def _default_is_a_variant(self) -> Self:
         if self.default_variant not in self.variants:
             raise ValueError(f"default_variant {self.default_variant!r} is none of {sorted(self.variants)}")
+        if self.validity is not None and (self.validity.variant or self.default_variant) not in self.variants:
+            raise ValueError(f"validity.variant {self.validity.variant!r} is none of {sorted(self.variants)}")
         return self
 
     def variant(self, name: str | None) -> VariantCard:

@@ -48,6 +48,8 @@ class Validity(Noun):
 
     battery: Battery = "pictures"
     """Of what the metric reads: single pictures, clips, or all pictures of a set."""
+    variant: str | None = None
+    """Which variant is run where none is named, and whose report is kept; None for the default one."""
     reference: Change
     """The change whose strongest grade is the effect that others are shares of."""
     departs: Literal["falls", "rises"]

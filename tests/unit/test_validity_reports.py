@@ -12,7 +12,7 @@ import pytest
 from evalkit.cli import main
 from evalkit.engine.backbones import Backbones
 from evalkit.engine.columns import choices, columns
-from evalkit.engine.validity import FIRST, SUBJECTS, battery_of, expectations, validate
+from evalkit.engine.validity import FIRST, SUBJECTS, battery_of, expectations, reported_variant, validate
 from evalkit.errors import DataError, UsageError
 from evalkit.metrics.card import MetricCard
 from evalkit.metrics.validity import BATTERIES, CHANGES, Validity
@@ -39,7 +39,7 @@ def stored(name: str) -> Report:
 
 
 def test_there_are_expectations() -> None:
-    assert len(EXPECTING) >= 11
+    assert len(EXPECTING) >= 17
 
 
 @pytest.mark.parametrize("name", EXPECTING)
@@ -61,7 +61,7 @@ def test_a_value_departs_from_that_of_a_copy(name: str) -> None:
 @pytest.mark.parametrize("name", EXPECTING)
 def test_a_report_is_kept_of_what_the_card_expects_now(name: str) -> None:
     report, validity = stored(name), expectations(card(name))
-    assert (report.metric, report.variant) == (name, card(name).default_variant)
+    assert (report.metric, report.variant) == (name, reported_variant(card(name)))
     assert (report.subjects, report.seed) == (SUBJECTS, SEED)
     assert {curve.change: curve.expected for curve in report.curves} == validity.changes
     assert (report.reference, report.departs) == (validity.reference, validity.departs)
@@ -73,7 +73,8 @@ def test_a_report_is_kept_of_what_the_card_expects_now(name: str) -> None:
 @pytest.mark.parametrize("name", EXPECTING)
 def test_a_report_is_of_this_metric_and_these_weights(name: str) -> None:
     """Anything that can change a number shows in the signature: then the battery is to be run again."""
-    (column,) = columns(choices((), [name]), "sandbox", Backbones(device="cpu"))
+    asked = choices((), [f"{name}@{reported_variant(card(name))}"])
+    (column,) = columns(asked, "sandbox", Backbones(device="cpu"))
     assert stored(name).signature == str(column.signature), f"run: evalkit validate {name} --write"
 
 
@@ -118,7 +119,10 @@ def test_the_command_prints_a_line_for_every_change_and_writes_what_it_found(
             ("dino_i", "--write", "--subjects", "2"),
             "wanted --write with the whole battery, found --subjects 2 beside it",
         ),
-        (("dino_i@divrl", "--write"), "wanted the default variant of dino_i to keep, 'dreambench_pp', found 'divrl'"),
+        (
+            ("dino_i@divrl", "--write"),
+            "wanted the variant of dino_i whose report is kept, 'dreambench_pp', found 'divrl'",
+        ),
     ],
 )
 def test_a_command_that_does_not_fit(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,6 +151,24 @@ def test_a_variant_is_shown_what_it_reads(name: str, variant: str, battery: str)
     assert battery_of(card(name), variant) == battery
     bare = card(name).model_copy(update={"validity": None})
     assert expectations(bare, variant).battery == battery
+
+
+def test_a_variant_that_reads_something_else_than_the_card_expects_has_all_but_its_reference_open() -> None:
+    assert expectations(card("clip_i"), "divrl") == card("clip_i").validity
+    assert expectations(card("clip_i"), "consis_gcpo") == Validity(
+        battery="clips", reference="noise", departs="falls", changes={"noise": "responds"}
+    )
+    (report,) = validate(["clip_i@consis_gcpo"], subjects=FIRST)
+    assert tuple(curve.change for curve in report.curves) == BATTERIES["clips"]
+
+
+def test_a_set_is_told_in_the_parts_that_a_story_has() -> None:
+    """Own prompts tell no subject, so that a stranger in the same place fits them as well and the whole prompt worse."""
+    reports = validate(["text_alignment@clip_joint", "text_alignment@clip_own"], subjects=FIRST)
+    joint, own = (report.first_subjects for report in reports)
+    assert joint["others"] != own["others"]
+    for row in own["wrong_prompts"]:
+        assert (row[-1] or 0) < (row[0] or 0) - 0.1
 
 
 def test_metrics_of_every_battery_run_side_by_side_and_are_told_in_the_order_asked() -> None:

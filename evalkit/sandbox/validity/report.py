@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from evalkit.errors import DataError
 from evalkit.files import atomic_write_text
-from evalkit.metrics.validity import Change, Expectation, Ignores
+from evalkit.metrics.validity import BATTERIES, Battery, Change, Expectation, Ignores
 from evalkit.nouns import Name, Noun
 
 if TYPE_CHECKING:
@@ -68,6 +68,12 @@ class Report(Noun):
     curves: tuple[Curve, ...]
     first_subjects: dict[Change, tuple[tuple[float | None, ...], ...]]
     """The values of the first subjects at each grade: what a quick run can be compared with."""
+
+    @property
+    def battery(self) -> Battery:
+        """The battery whose changes the curves are of."""
+        changes = tuple(curve.change for curve in self.curves)
+        return next(battery for battery, those in BATTERIES.items() if those == changes)
 
     def named(self, verdict: Verdict) -> tuple[Change, ...]:
         """The changes of this verdict, in the battery's order."""
