@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from evalkit.cli import main
-from evalkit.errors import DataError
+from evalkit.errors import DataError, RunError
 from evalkit.leaderboard.site.submission import add, verify
 from evalkit.runs.folder import RunFolder
 
@@ -110,6 +110,20 @@ def test_what_is_added_lies_by_benchmark_and_names_no_folder_of_its_maker(submis
     checks, place = add(submission, tmp_path / "others", again=False, samples=False)
     assert place is not None
     assert not (place / "samples").exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_scored_again(
+    submission: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evalkit.leaderboard.site.submission.scored_again", lambda *_: pytest.fail("scored again"))
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(RunError, match="one of its parents is a file, not a folder"):
+        add(submission, tmp_path / "file" / "runs")
+    with pytest.raises(RunError, match="one of its parents is a file, not a folder"):
+        add(submission, tmp_path / "file")
+    (tmp_path / "runs/dreambench_pp/extended/noise").mkdir(parents=True)
+    with pytest.raises(DataError, match="take the old one away first"):
+        add(submission, tmp_path / "runs")
 
 
 def test_a_failed_check_adds_nothing(submission: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import tempfile
 from functools import partial
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import DataError, EvalkitError
-from evalkit.files import atomic_write_text
+from evalkit.files import atomic_write_text, write_error
 from evalkit.leaderboard.site.collect import slug
 from evalkit.leaderboard.site.submitted import Check, Found, Submitted
 from evalkit.leaderboard.site.submitted_files import files, names, paths, read_submission
@@ -30,6 +32,7 @@ _LOOKS: tuple[tuple[str, Callable[[Submitted], Found]], ...] = (
     ("signatures", signatures),
     ("rewards", rewards),
 )
+_NOT_ASKED: Callable[[], Found] = partial(Found, "skip", "not asked for")
 
 
 def verify(path: Path, *, data: Path | None = None, again: bool = True) -> list[Check]:
@@ -38,6 +41,14 @@ def verify(path: Path, *, data: Path | None = None, again: bool = True) -> list[
     data: the benchmark's data, None for the embedded world or what was fetched. again: score the samples anew where
     they are there. What keeps a submission from being read at all ends the list.
     """
+    checks, rescore = _looked(path, data)
+    if rescore is not None:
+        checks.append(_tried("scored again", rescore if again else _NOT_ASKED))
+    return checks
+
+
+def _looked(path: Path, data: Path | None) -> tuple[list[Check], Callable[[], Found] | None]:
+    """Every check but the last, and that one, None where the others ended early."""
     made: list[Submitted] = []
 
     def record() -> Found:
@@ -51,15 +62,23 @@ def verify(path: Path, *, data: Path | None = None, again: bool = True) -> list[
     for name, look in (("files", partial(files, path)), ("record", record)):
         checks.append(_tried(name, look))
         if _failed(checks):
-            return checks
+            return checks, None
     held = made[0]
     checks += [_tried(name, partial(each, held)) for name, each in _FORM]
     if _failed(checks):
-        return checks
+        return checks, None
     checks += [_tried(name, partial(each, held)) for name, each in _LOOKS]
     stands = _tried("samples", partial(samples, held))
-    once_more = partial(scored_again, held, Found(stands.outcome, stands.told))
-    return [*checks, stands, _tried("scored again", once_more if again else partial(Found, "skip", "not asked for"))]
+    return [*checks, stands], partial(scored_again, held, Found(stands.outcome, stands.told))
+
+
+def _room(folder: Path) -> None:
+    """Raises RunError where the folder could not be made or written, before work is lost to that."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise write_error(folder, OSError(errno.ENOTDIR, ""))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise write_error(folder, OSError(errno.EACCES, ""))
 
 
 def _failed(checks: list[Check]) -> bool:
@@ -83,16 +102,20 @@ def add(
     """Verifies a submission and, where nothing failed, copies it below `to`; returns the checks and where it lies.
 
     Its folder is BENCHMARK/PROTOCOL/METHOD. What it says of folders on its maker's machine is left out. Raises
-    DataError where that folder is there already.
+    DataError where that folder is there already and RunError where none can be made, before anything is scored again.
     """
-    checks = verify(path, data=data, again=again)
-    if _failed(checks):
+    checks, rescore = _looked(path, data)
+    if rescore is None or _failed(checks):
         return checks, None
     run = RunFolder.read(path)
     identity = run.record.identity
     target = to / slug(identity.benchmark) / slug(run.record.request.protocol) / slug(identity.method)
     if target.exists():
         raise DataError(f"wanted a new folder for the submission, found {target}; take the old one away first")
+    _room(target.parent)
+    checks.append(_tried("scored again", rescore if again else _NOT_ASKED))
+    if _failed(checks):
+        return checks, None
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
