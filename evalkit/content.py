@@ -50,6 +50,8 @@ def read_yaml(path: Path) -> Any:
 
     try:
         return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_loader())
-    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise DataError(f"cannot read {str(path)!r}: {error.strerror or error}; check the path") from error
+    except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         told = " ".join(str(error).split())
         raise DataError(f"{path}: wanted YAML, found something else: {told:.200}; mend the file") from error

@@ -46,7 +46,12 @@ def _print(found: Diff) -> None:
         told = ", ".join(found.changed_cases[:3])
         print(f"{len(found.changed_cases)} cases have other prompts or pictures, the first {told}")
     first = f", the first {found.first_changed[0]}" if found.first_changed else ""
-    print(f"samples: {found.changed_samples} of {found.samples} differ{first}")
+    if found.samples:
+        print(f"samples: {found.changed_samples} of {found.samples} differ{first}")
+    else:
+        print(
+            "samples: none is in both runs for the same case and seed, so that nothing can be held against each other"
+        )
     for part in found.only_metrics:
         print(f"{part.part}: {part.a} in a, {part.b} in b")
     for metric in found.metrics:

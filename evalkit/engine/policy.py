@@ -47,8 +47,8 @@ class Anchor(Noun):
     run: str
     """The fixed run's method name."""
     metric: str
-    value: float
-    tolerance: float = Field(gt=0)
+    value: float = Field(allow_inf_nan=False)
+    tolerance: float = Field(gt=0, allow_inf_nan=False)
 
 
 class Policy(Noun):

@@ -23,7 +23,7 @@ from evalkit.methods.base import Context, Method
 from evalkit.metrics.base import Outcome
 from evalkit.nouns import State
 from evalkit.progress import warn
-from evalkit.registry import blamed
+from evalkit.registry import METHODS, blamed, entries, load
 from evalkit.runs.folder import RunFolder
 from evalkit.runs.location import fresh_path
 from evalkit.runs.provenance import hardware, start_invocation
@@ -81,6 +81,10 @@ def score_folder(samples: Path, name: str, request: Request) -> Result:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
         raise UsageError(
             f"wanted --name of letters, digits, '_', '-' and '.', at most 100 long, found {name!r}; choose another"
+        )
+    if name in entries(METHODS) and load(METHODS, name).info.kind == "control":
+        raise UsageError(
+            f"wanted --name of what made the samples, found {name!r}, which is a control of evalkit's own; choose another"
         )
     if not samples.is_dir():
         found = "a file" if samples.exists() else "nothing"

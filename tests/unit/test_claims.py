@@ -249,6 +249,10 @@ class TestGate:
             ),
             ("metrics: {}", "metrics"),
             ("alpha: 0.1", "metrics is missing"),
+            (
+                "{metrics: {clip_t: {margin: 1}}, anchors: [{run: a, metric: b, value: .nan, tolerance: 1}]}",
+                "anchors.0.value: Input should be a finite number",
+            ),
         ],
     )
     def test_a_policy_that_is_none(self, text: str, message: str, tmp_path: Path) -> None:
@@ -327,6 +331,16 @@ class TestDiff:
         assert (dino.differing, dino.states_changed) == (0, 1)
         assert dino.states[0] == ("s02.p2", 0, "scored", "decode_error")
         assert found.only_metrics[0] == ("lpips", "scored", "not there")
+
+    def test_runs_without_a_common_sample_are_said_to_have_none(
+        self, base: Path, better: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        apart = diff_runs(base, better).model_copy(update={"samples": 0, "changed_samples": 0, "first_changed": ()})
+        monkeypatch.setattr("evalkit.engine.diff.diff_runs", lambda *_, **__: apart)
+        assert main(["diff", str(base), str(better)]) == 0
+        told = capsys.readouterr().out
+        assert "none is in both runs for the same case and seed" in told
+        assert "0 of 0" not in told
 
     def test_names_the_part_of_the_signature(self, base: Path, tmp_path: Path) -> None:
         other = write_run(tmp_path / "o", {"clip_t": values(seed=1)}, method="base", weights="v2")

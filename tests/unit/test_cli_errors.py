@@ -145,6 +145,11 @@ def test_data_that_is_nowhere(capsys: Capture) -> None:
     assert message == f"wanted a data folder for --data, found nothing at '/no/such/folder'; {WHERE}"
 
 
+def test_samples_under_the_name_of_a_control(capsys: Capture, tmp_path: Path) -> None:
+    message = told(capsys, "score", "--samples", str(tmp_path), "--bench", "dreambench_pp", "--name", "noise", code=2)
+    assert "found 'noise', which is a control of evalkit's own; choose another" in message
+
+
 def test_samples_that_are_nowhere(capsys: Capture, tmp_path: Path) -> None:
     samples = tmp_path / "no"
     message = told(capsys, "score", "--samples", str(samples), "--bench", "dreambench_pp", "--name", "mine", code=1)
