@@ -13,6 +13,7 @@ from evalkit.engine.batches import batches
 from evalkit.engine.columns import check_media, choices
 from evalkit.engine.generate import generate
 from evalkit.engine.intake import Intake, find_samples, read_samples
+from evalkit.engine.remarks import remarks
 from evalkit.engine.sample_masks import SampleMasks, read_sample_masks
 from evalkit.engine.setting import Request, Setting, prepare
 from evalkit.engine.standing import fallen, report
@@ -58,7 +59,7 @@ def run_method(name: str, request: Request) -> Result | None:
     table = open_table(setting)  # before hours of generation: what cannot be scored is said first
     with _open_for(setting) as (method, run):
         _make(method, setting, run)
-        return score(setting, run, table, rewards=method.info.rewards, problems=_failed(setting, run))
+        return score(setting, run, table, rewards=method.info.rewards, problems=remarks(setting, run))
 
 
 def generate_only(name: str, request: Request) -> Generated | None:
@@ -137,7 +138,7 @@ def score_run(
         gone = fallen(run, setting.expected)
         problems = report(gone, mend="`evalkit run` with the same method and --out makes them again")
         masks = _masks(setting, run, table, absent=gone, names=None)
-        told = (*problems, *_failed(setting, run), *masks.told)
+        told = (*problems, *remarks(setting, run), *masks.told)
         return score(
             setting, run, table, rewards=record.rewards, problems=told, absent=gone, sample_masks=masks.contents
         )
@@ -195,17 +196,6 @@ def _make(method: Method, setting: Setting, run: RunFolder) -> None:
     if setting.request.train:
         context = replace(context, checkpoint=train(setting, run))
     generate(method, context, run, setting.expected, setting.case_sha256)
-
-
-def _failed(setting: Setting, run: RunFolder) -> tuple[str, ...]:
-    """One line of the samples that the method failed to make, none where it made all."""
-    there = run.samples.latest()
-    why = [
-        str(sample.reason)
-        for case, seed in setting.expected
-        if (sample := there.get((case.case_id, seed))) is not None and sample.state == "failed"
-    ]
-    return (f"{len(why)} samples failed, first: {why[0]}",) if why else ()
 
 
 @contextmanager
