@@ -7,15 +7,12 @@ from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
-
 from evalkit.engine.result import decimals
-from evalkit.errors import EvalkitError
-from evalkit.leaderboard.site.model import Board, Cell, Column, Row
-from evalkit.nouns import Signature
+from evalkit.leaderboard.site.model import Board, Column
+from evalkit.leaderboard.site.ranks import Ranks, ranked
+from evalkit.leaderboard.site.rows import by_category, ceilings_of, order_of, row_of
 from evalkit.registry import BENCHMARKS, load
 from evalkit.stats import Laid, Means, lay
-from evalkit.stats.ranking import Ranking, Told, rank_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,16 +22,6 @@ if TYPE_CHECKING:
     from evalkit.metrics.card import MetricCard
     from evalkit.runs.cases import RunCase
     from evalkit.stats.sheet import Sheet
-
-CEILING, LEVEL = "real_images", 0.95
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
-
-
-class Ranks(NamedTuple):
-    """One column's ranks, and each pair of runs that they rest on."""
-
-    ranking: Ranking
-    pairs: list[Told]
 
 
 class Measured(NamedTuple):
@@ -63,17 +50,17 @@ def measure(key: BoardKey, entries: Sequence[Entry], *, resamples: int, seed: in
     ranks: dict[str, Ranks] = {}
     alike = [e for e in entries if e.slug not in odd]
     for place, column in enumerate(columns):
-        told = _ranked(column, alike, sheets, resamples=resamples, seed=seed)
+        told = ranked(column, alike, sheets, resamples=resamples, seed=seed)
         if isinstance(told, Ranks):
             ranks[column.label] = told
         else:
             columns[place] = column.model_copy(update={"unranked": told})
     categories = tuple(dict.fromkeys(case.category for e in entries for case in e.scored.cases.values()))
     categories = categories if len(categories) > 1 else ()
-    ceilings = _ceilings(alike, columns, found)
-    rows = [_row(e, odd.get(e.slug), columns, found[e.slug], ranks, ceilings) for e in entries]
+    ceilings = ceilings_of(alike, columns, found)
+    rows = [row_of(e, odd.get(e.slug), columns, found[e.slug], ranks, ceilings) for e in entries]
     rows = [
-        row.model_copy(update={"by_category": _by_category(e, columns, categories, laid[e.slug], resamples, seed)})
+        row.model_copy(update={"by_category": by_category(e, columns, categories, laid[e.slug], resamples, seed)})
         for row, e in zip(rows, entries, strict=True)
     ]
     board = Board(
@@ -82,7 +69,7 @@ def measure(key: BoardKey, entries: Sequence[Entry], *, resamples: int, seed: in
         protocol_title=spec.protocol(key.protocol).title, source=spec.protocol(key.protocol).source,
         medium=spec.medium, design=entries[0].scored.design.name, unit=spec.design.unit, note=spec.design.note,
         categories=categories, cases=max(len(e.scored.cases) for e in entries if e.slug not in odd),
-        resamples=resamples, columns=tuple(columns), rows=tuple(sorted(rows, key=lambda row: _order(row, columns))),
+        resamples=resamples, columns=tuple(columns), rows=tuple(sorted(rows, key=lambda row: order_of(row, columns))),
     )  # fmt: skip
     return Measured(board, found, ranks)
 
@@ -150,162 +137,3 @@ def _with_decimals(column: Column, found: Sequence[Means]) -> Column:
         return column
     wanted = max(0, 1 - math.floor(math.log10(median(halves))))
     return column.model_copy(update={"decimals": min(column.decimals, wanted)})
-
-
-def difference(entry: Entry, column: Column) -> str | None:
-    """Which part of the run's signature is not the column's, None where all are."""
-    told = Signature.parse(entry.scored.result.scores[column.label].signature)
-    first = told.first_difference(Signature.parse(column.signature))
-    return None if first is None else f"{first[0]} is {first[1] or 'nothing'}, with most runs {first[2] or 'nothing'}"
-
-
-def _ranked(
-    column: Column, entries: Sequence[Entry], sheets: Mapping[str, Mapping[str, Sheet]], *, resamples: int, seed: int
-) -> Ranks | str:
-    """The ranks of a column, or why there are none. sheets: by slug and column."""
-    rivals = {
-        e.scored.name: sheets[e.slug][column.label].unweighted()
-        for e in entries
-        if column.label in e.scored.result.scores and difference(e, column) is None and kind_of(e) != "control"
-    }
-    if len(rivals) < 2:
-        return "fewer than two methods can be compared on it"
-    try:
-        return Ranks(
-            *rank_pairs(
-                rivals, design=entries[0].scored.design, level=LEVEL, higher_is_better=column.direction == "higher",
-                n_resamples=resamples, seed=seed,
-            )
-        )  # fmt: skip
-    except EvalkitError as error:
-        return str(error)
-
-
-def kind_of(entry: Entry) -> str:
-    """`control`, `baseline`, `method`, or `folder` for somebody's own samples."""
-    return entry.info.kind if entry.info is not None else "folder"
-
-
-def _ceilings(entries: Sequence[Entry], columns: Sequence[Column], found: Mapping[str, Means]) -> dict[str, float]:
-    """What the real images surely do not exceed, on each column with the column's signature that a copy maximises."""
-    return {
-        column.label: mean.high if column.direction == "higher" else mean.low
-        for entry in entries
-        if entry.scored.result.method == CEILING
-        for column in columns
-        if (summary := entry.scored.result.scores.get(column.label)) is not None
-        and summary.signature == column.signature
-        and _copying_wins(entry.scored.card(column.label))
-        and (mean := found[entry.slug].means.get(column.label)) is not None
-        and math.isfinite(mean.high)
-    }
-
-
-def _copying_wins(card: MetricCard) -> bool:
-    """Whether nothing is better than a picture that is the reference itself, as in measures of identity."""
-    best = card.range[1] if card.direction == "higher" else card.range[0]
-    return card.identical is not None and card.identical == best and "targets" in card.needs
-
-
-def _row(
-    entry: Entry, odd: str | None, columns: Sequence[Column], own: Means, ranks: dict[str, Ranks],
-    ceilings: dict[str, float],
-) -> Row:  # fmt: skip
-    scored = entry.scored
-    cells = {}
-    for column in columns:
-        if (summary := scored.result.scores.get(column.label)) is None:
-            continue
-        interval = own.means.get(column.label)
-        differs = difference(entry, column)
-        rival = differs is None and odd is None and kind_of(entry) != "control"
-        ceiling = ceilings.get(column.label) if rival else None
-        above = (
-            ceiling is not None
-            and interval is not None
-            and (interval.low > ceiling if column.direction == "higher" else interval.high < ceiling)
-        )
-        cells[column.label] = Cell(
-            value=summary.value,
-            low=_finite(interval.low) if interval else None,
-            high=_finite(interval.high) if interval else None,
-            n_scored=summary.n_scored,
-            n_cases=summary.n_cases,
-            states=summary.states,
-            in_domain=column.label in scored.result.in_domain,
-            differs=differs,
-            above_ceiling=above,
-        ).model_copy(update=_places(ranks.get(column.label), scored.name))
-    cases = scored.cases.values()
-    return Row(
-        slug=entry.slug,
-        name=scored.name,
-        method=scored.result.method,
-        title=entry.info.title if entry.info is not None else scored.result.method,
-        kind=kind_of(entry),  # type: ignore[arg-type]
-        subjects=len({case.subjects for case in cases}),
-        n_cases=len(scored.cases),
-        samples=len(scored.cases) * len(scored.seeds),
-        rewards=scored.run.record.rewards,
-        finished=entry.finished,
-        other_cases=odd,
-        cells=cells,
-    )
-
-
-def _places(ranks: Ranks | None, name: str) -> dict[str, object]:
-    if ranks is None:
-        return {}
-    told = next((e for e in ranks.ranking.entries if e.name == name), None)
-    if told is None:
-        return {}
-    groups = [_letter(place) for place, group in enumerate(ranks.ranking.groups) if name in group]
-    return {"highest": told.highest, "lowest": told.lowest, "groups": " ".join(groups)}
-
-
-def _letter(place: int) -> str:
-    """a to z, then aa, ab and so on."""
-    return (_ALPHABET[place // 26 - 1] if place >= 26 else "") + _ALPHABET[place % 26]
-
-
-def _by_category(
-    entry: Entry, columns: Sequence[Column], categories: Sequence[str], laid: Laid, resamples: int, seed: int
-) -> dict[str, dict[str, Cell]]:
-    """The run's cells of each category alone."""
-    found = {}
-    for category in categories:
-        cases = [case for case in entry.scored.cases.values() if case.category == category]
-        means = laid.only({"+".join(case.subjects) for case in cases}).means(n_resamples=resamples, seed=seed).means
-        cells = {}
-        for column in columns:
-            if column.label not in entry.scored.result.scores:
-                continue
-            here = entry.scored.kept(column.label, category)
-            scored = int((~np.isnan(entry.scored.held(column.label).value[here])).sum())
-            mean = means.get(column.label)
-            cells[column.label] = Cell(
-                value=mean.value if mean and scored else None,
-                low=_finite(mean.low) if mean and scored else None,
-                high=_finite(mean.high) if mean and scored else None,
-                n_scored=scored,
-                n_cases=int(here.sum()),
-                in_domain=column.label in entry.scored.result.in_domain,
-                differs=difference(entry, column),
-            )
-        found[category] = cells
-    return found
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-_KINDS = ("method", "baseline", "folder", "control")
-
-
-def _order(row: Row, columns: Sequence[Column]) -> tuple[object, ...]:
-    """Methods before baselines, folders and controls, the best on the first column first."""
-    first = row.cells.get(columns[0].label) if columns else None
-    value = first.value if first is not None else None
-    sign = -1 if columns and columns[0].direction == "higher" else 1
-    return _KINDS.index(row.kind), value is None, 0.0 if value is None else sign * value, row.slug
