@@ -15,7 +15,7 @@ from evalkit.sandbox.kontext.flow import grid_ids
 from evalkit.sandbox.kontext.pairs import PairPlan, PairSet, pair_scene, render_pairs, subject_of
 from evalkit.sandbox.kontext.sample import BATCH, Request, fitted, sample
 from evalkit.sandbox.kontext.vae import fit_patch_vae, psnr
-from evalkit.sandbox.training.kontext import SHARES, part_of, tensors_of, train_kontext
+from evalkit.sandbox.training.kontext import SHARES, tensors_of, train_kontext
 from evalkit.sandbox.training.loop import Budget
 from evalkit.sandbox.world import render, split_of, words
 from evalkit.sandbox.world.captions import PLACE_PHRASES, STYLE_SUBJECTS
@@ -135,9 +135,9 @@ def test_psnr() -> None:
 
 def test_stages_share_the_budget() -> None:
     assert sum(SHARES.values()) == pytest.approx(1)
-    assert part_of(Budget(steps=100), "flow").steps == 64
-    assert part_of(Budget(steps=1), "guided").steps == 1
-    assert part_of(Budget(minutes=10), "decoder").minutes == pytest.approx(2.8)
+    assert Budget(steps=100).part(SHARES["flow"]).steps == 64
+    assert Budget(steps=1).part(SHARES["guided"]).steps == 1
+    assert Budget(minutes=10).part(SHARES["decoder"]).minutes == pytest.approx(2.8)
 
 
 def test_a_few_steps_lower_the_loss_and_repeat_to_the_bit(pairs: PairSet, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_what_a_folder_lacks_is_told(tmp_path: Path) -> None:
         load(tmp_path)
     assert str(error.value) == (
         f"wanted the small Kontext in {str(tmp_path)!r}, found no transformer, text_encoder, text_encoder_2, scheduler, "
-        "tokenizer there; install evalkit again, or train it with `evalkit sandbox train`"
+        f"tokenizer there; install evalkit again, or train it with `evalkit sandbox train --model kontext --out {tmp_path}`"
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from evalkit.errors import DataError, WeightsError
 from evalkit.sandbox.kontext.assemble import TOKENS
 from evalkit.sandbox.training.loop import Budget
-from evalkit.sandbox.training.vace import SHARES, part_of, train_vace
+from evalkit.sandbox.training.vace import SHARES, train_vace
 from evalkit.sandbox.vace.assemble import SHIPPED, lacking, load, new_pipeline
 from evalkit.sandbox.vace.clips import FRAMES, KINDS, ClipPlan, ClipSet, clip_case, render_clips
 from evalkit.sandbox.vace.flow import Batches, control, empty_of, latents, tensors_of, told
@@ -226,9 +226,9 @@ def test_a_batch_has_equally_many_references_and_drops_some(fresh: Any, clips: C
 
 def test_stages_share_the_budget() -> None:
     assert sum(SHARES.values()) == pytest.approx(1)
-    assert part_of(Budget(steps=100), "clips").steps == round(100 * SHARES["clips"])
-    assert part_of(Budget(steps=1), "decoder").steps == 1
-    assert part_of(Budget(minutes=10), "pictures").minutes == pytest.approx(10 * SHARES["pictures"])
+    assert Budget(steps=100).part(SHARES["clips"]).steps == round(100 * SHARES["clips"])
+    assert Budget(steps=1).part(SHARES["decoder"]).steps == 1
+    assert Budget(minutes=10).part(SHARES["pictures"]).minutes == pytest.approx(10 * SHARES["pictures"])
 
 
 def test_a_fresh_model_has_no_velocity(fresh: Any) -> None:
@@ -308,8 +308,8 @@ def test_what_a_folder_lacks_is_told(tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as error:
         load(tmp_path)
     assert str(error.value) == (
-        f"wanted the small VACE in {str(tmp_path)!r}, found no transformer, text_encoder, scheduler, tokenizer there; train "
-        f"it with `evalkit sandbox train --model vace --out {tmp_path}`"
+        f"wanted the small VACE in {str(tmp_path)!r}, found no transformer, text_encoder, scheduler, tokenizer there; install "
+        f"evalkit again, or train it with `evalkit sandbox train --model vace --out {tmp_path}`"
     )
 
 

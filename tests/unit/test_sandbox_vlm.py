@@ -16,7 +16,7 @@ from evalkit.errors import DataError
 from evalkit.methods.qwen2_5_vl import inquiry
 from evalkit.sandbox.concept_words import LETTERS, Told, colour_choice, place_choice
 from evalkit.sandbox.training.loop import Budget
-from evalkit.sandbox.training.vlm import HELD_OUT_CONCEPTS, SHARES, TOLD_ASKED, drawn_visit, part_of, train_vlm
+from evalkit.sandbox.training.vlm import HELD_OUT_CONCEPTS, SHARES, TOLD_ASKED, drawn_visit, train_vlm
 from evalkit.sandbox.vlm.assemble import PLACEHOLDER, SHIPPED, TOKENS, UNKNOWN, load, new_model, new_processor
 from evalkit.sandbox.vlm.concepts import FAMILY, PICTURES, ConceptPlan, ConceptSet, identity_of, render_concepts
 from evalkit.sandbox.vlm.conversation import Inquiry, messages
@@ -185,8 +185,8 @@ def test_a_short_training_is_repeatable_and_saves_what_loads(data: ConceptSet, t
 
 def test_stages_share_the_budget() -> None:
     assert sum(SHARES.values()) == pytest.approx(1)
-    assert part_of(Budget(steps=100), "see").steps == 15
-    assert part_of(Budget(minutes=40), "answer").minutes == pytest.approx(34)
+    assert Budget(steps=100).part(SHARES["see"]).steps == 15
+    assert Budget(minutes=40).part(SHARES["answer"]).minutes == pytest.approx(34)
 
 
 # --- the shipped one ------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 
 from evalkit.errors import WeightsError
 from evalkit.sandbox.kontext.vae import CHANNELS, patch_vae_class
-from evalkit.sandbox.training.save import save_half
+from evalkit.sandbox.pipelines import BESIDE, missing, quiet, save_pipeline
 from evalkit.sandbox.training.tokenizer import write_tokenizer
 
 TOKENS = 20
@@ -78,29 +78,17 @@ def assemble(parts: dict[str, Any]) -> Any:
     """A `FluxKontextPipeline` of the parts, which shows no bars."""
     from diffusers import FluxKontextPipeline
 
-    pipeline = FluxKontextPipeline(**parts)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    return quiet(FluxKontextPipeline(**parts))
 
 
 def save(pipeline: Any, folder: Path) -> None:
     """The pipeline's parts under `folder`, each where diffusers has it, models in half precision."""
-    pipeline.save_config(folder)
-    for name in MODELS:
-        save_half(getattr(pipeline, name), folder / name)
-    pipeline.scheduler.save_pretrained(folder / "scheduler")
-    pipeline.tokenizer.save_pretrained(folder / "tokenizer")
+    save_pipeline(pipeline, folder, MODELS)
 
 
 def lacking(folder: Path = SHIPPED) -> list[str]:
     """One line that says which parts `folder` lacks; empty when it has them all."""
-    missing = [part for part in (*MODELS, "scheduler", "tokenizer") if not (folder / part).is_dir()]
-    if not missing:
-        return []
-    return [
-        f"wanted the small Kontext in {str(folder)!r}, found no {', '.join(missing)} there; install evalkit again, or train it "
-        "with `evalkit sandbox train`"
-    ]
+    return missing("the small Kontext", folder, (*MODELS, *BESIDE), model="kontext")
 
 
 def load(folder: Path = SHIPPED) -> Any:

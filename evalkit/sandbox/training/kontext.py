@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,13 +45,6 @@ BUDGET = Budget(steps=14_000)
 CARD = "card.yaml"
 
 
-def part_of(budget: Budget, stage: str) -> Budget:
-    """A stage's share of the budget."""
-    if budget.steps is not None:
-        return Budget(steps=max(round(budget.steps * SHARES[stage]), 1))
-    return replace(budget, minutes=(budget.minutes or 0) * SHARES[stage])
-
-
 def train_kontext(
     out: Path, data: PairSet, *, seed: int, budget: Budget, batch: int = BATCH, double: int = 2, single: int = 4,
     progress: Progress | None = None,
@@ -69,7 +62,9 @@ def train_kontext(
     torch.manual_seed(seed)
     pipeline = new_pipeline(out, data, double=double, single=single)
     trained = {
-        "decoder": train_decoder(pipeline.vae, data, seed=seed, budget=part_of(budget, "decoder"), progress=progress)
+        "decoder": train_decoder(
+            pipeline.vae, data, seed=seed, budget=budget.part(SHARES["decoder"]), progress=progress
+        )
     }
     parts = trained_parts(pipeline)
     tensors, empty = tensors_of(pipeline, data)
@@ -85,7 +80,7 @@ def train_kontext(
         trained[stage] = fit(
             (parts,),
             loss_of,
-            budget=part_of(budget, stage),
+            budget=budget.part(SHARES[stage]),
             peak=peak,
             batch=batch,
             name=f"kontext {stage}",

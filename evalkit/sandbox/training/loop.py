@@ -38,6 +38,12 @@ class Budget:
                 f"a Budget needs steps or minutes; found steps={self.steps!r}, minutes={self.minutes!r}; give one"
             )
 
+    def part(self, share: float) -> Budget:
+        """A share of it, of a stage; one step at least."""
+        if self.steps is not None:
+            return Budget(steps=max(round(self.steps * share), 1))
+        return Budget(minutes=(self.minutes or 0) * share)
+
     def shares(self) -> Iterator[float]:
         """The share of the budget that is spent, in [0, 1), before each step."""
         if self.steps is not None:

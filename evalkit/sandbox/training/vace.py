@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +37,6 @@ BUDGET = Budget(steps=12_000)
 CARD = "card.yaml"
 
 
-def part_of(budget: Budget, stage: str) -> Budget:
-    """A stage's share of the budget."""
-    if budget.steps is not None:
-        return Budget(steps=max(round(budget.steps * SHARES[stage]), 1))
-    return replace(budget, minutes=(budget.minutes or 0) * SHARES[stage])
-
-
 def train_vace(
     out: Path, pictures: ClipSet, clips: ClipSet, *, seed: int, budget: Budget, layers: int = LAYERS,
     vace_layers: tuple[int, ...] = VACE_LAYERS, progress: Progress | None = None,
@@ -59,7 +52,9 @@ def train_vace(
     out.mkdir(parents=True, exist_ok=True)
     vae = fit_clip_vae(np.array(clips.clips[:: max(len(clips.clips) // VAE_CLIPS, 1)]))
     pipeline = new_pipeline(out, vae, layers=layers, vace_layers=vace_layers)
-    trained = {"decoder": train_decoder(vae, clips, seed=seed, budget=part_of(budget, "decoder"), progress=progress)}
+    trained = {
+        "decoder": train_decoder(vae, clips, seed=seed, budget=budget.part(SHARES["decoder"]), progress=progress)
+    }
     parts = torch.nn.ModuleDict({name: getattr(pipeline, name) for name in ("transformer", "text_encoder")})
     for stage, data in (("pictures", pictures), ("clips", clips)):
         tensors = tensors_of(pipeline, data)
@@ -71,7 +66,7 @@ def train_vace(
         trained[stage] = fit(
             (parts,),
             loss_of,
-            budget=part_of(budget, stage),
+            budget=budget.part(SHARES[stage]),
             peak=PEAKS[stage],
             batch=BATCHES[stage],
             name=f"vace {stage}",

@@ -6,7 +6,7 @@ answer, from pictures of concepts, what is told of them, and questions.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,13 +46,6 @@ BUDGET = Budget(steps=4000)
 """1,025, with which it was tried, were too few: recognition and places were learnt, choices and actions were not. So many
 were not run yet."""
 CARD = "card.yaml"
-
-
-def part_of(budget: Budget, stage: str) -> Budget:
-    """A stage's share of the budget."""
-    if budget.steps is not None:
-        return Budget(steps=max(round(budget.steps * SHARES[stage]), 1))
-    return replace(budget, minutes=(budget.minutes or 0) * SHARES[stage])
 
 
 class Heads:
@@ -118,7 +111,7 @@ def train_vlm(
         ("see", see, SEE_PEAK, FAMILIES * FAMILY * SHOTS), ("answer", answer, ANSWER_PEAK, VISITS * (PICTURES + FAMILY)),
     ):  # fmt: skip
         trained[stage] = fit(
-            modules, loss_of, budget=part_of(budget, stage), peak=peak, batch=batch, name=f"vlm {stage}", progress=progress
+            modules, loss_of, budget=budget.part(SHARES[stage]), peak=peak, batch=batch, name=f"vlm {stage}", progress=progress
         )  # fmt: skip
     save(model, processor, out)
     return trained

@@ -7,7 +7,7 @@ from typing import Any
 
 from evalkit.errors import WeightsError
 from evalkit.sandbox.kontext.assemble import new_tokenizer
-from evalkit.sandbox.training.save import save_half
+from evalkit.sandbox.pipelines import BESIDE, missing, quiet, save_pipeline
 from evalkit.sandbox.vace.vae import CHANNELS, PATCH, clip_vae_class
 
 TEXT_WIDTH, TEXT_HEADS, TEXT_DEPTH = 64, 4, 1
@@ -71,29 +71,17 @@ def assemble(parts: dict[str, Any]) -> Any:
     """A `WanVACEPipeline` of the parts, which shows no bars."""
     from diffusers import WanVACEPipeline
 
-    pipeline = WanVACEPipeline(**parts)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    return quiet(WanVACEPipeline(**parts))
 
 
 def save(pipeline: Any, folder: Path) -> None:
     """The pipeline's parts under `folder`, each where diffusers has it, models in half precision."""
-    pipeline.save_config(folder)
-    for name in MODELS:
-        save_half(getattr(pipeline, name), folder / name)
-    pipeline.scheduler.save_pretrained(folder / "scheduler")
-    pipeline.tokenizer.save_pretrained(folder / "tokenizer")
+    save_pipeline(pipeline, folder, MODELS)
 
 
 def lacking(folder: Path = SHIPPED) -> list[str]:
     """One line that says which parts `folder` lacks; empty when it has them all."""
-    missing = [part for part in (*MODELS, "scheduler", "tokenizer") if not (folder / part).is_dir()]
-    if not missing:
-        return []
-    return [
-        f"wanted the small VACE in {str(folder)!r}, found no {', '.join(missing)} there; train it with "
-        f"`evalkit sandbox train --model vace --out {folder}`"
-    ]
+    return missing("the small VACE", folder, (*MODELS, *BESIDE), model="vace")
 
 
 def load(folder: Path = SHIPPED) -> Any:

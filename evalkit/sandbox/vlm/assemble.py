@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import WeightsError
 from evalkit.sandbox.concept_words import LETTERS, NO, SOME_PLACES, YES, Told, dense_reason, likes, reasons, sentence
+from evalkit.sandbox.pipelines import missing
 from evalkit.sandbox.training.data import SIZE
 from evalkit.sandbox.training.loop import CLIP_MEAN, CLIP_STD
 from evalkit.sandbox.training.save import save_half
@@ -134,13 +135,7 @@ def save(model: Any, processor: Any, folder: Path) -> None:
 
 def lacking(folder: Path = SHIPPED) -> list[str]:
     """One line that says which files `folder` lacks; empty when it has them all."""
-    missing = [name for name in _NEEDED if not (folder / name).is_file()]
-    if not missing:
-        return []
-    return [
-        f"wanted the small Qwen2.5-VL in {str(folder)!r}, found no {', '.join(missing)} there; train it with `evalkit sandbox "
-        f"train --model vlm --out {folder}`"
-    ]
+    return missing("the small Qwen2.5-VL", folder, _NEEDED, model="vlm")
 
 
 def load(folder: Path = SHIPPED, *, dtype: str = "float32") -> tuple[Any, Any]:
