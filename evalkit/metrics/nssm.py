@@ -75,17 +75,33 @@ def _check(gen: Tensor, ref: Tensor, mask: Tensor, resolution: int, variant: str
 
 def _cells(features: Tensor, resolution: int, inside: Tensor) -> Tensor:
     """The cells `inside` [resolution**2] of normalised features [H, W, C] averaged down, as [N, C] in float64; not
-    normalised again, as the source does."""
-    from torch.nn.functional import avg_pool2d, interpolate, normalize
+    normalised again, as the source does. Only what reaches those cells is computed."""
+    import torch
+    from torch.nn.functional import normalize
 
-    if features.shape[:2] == (resolution, resolution):
+    height, width = features.shape[:2]
+    if (height, width) == (resolution, resolution):
         return normalize(features.flatten(0, 1)[inside].double(), dim=-1)
-    grid = normalize(features.double(), dim=-1).permute(2, 0, 1)[None]
-    factor = max(1, -(-grid.shape[-1] // resolution))
-    grid = avg_pool2d(grid, factor) if factor > 1 else grid
-    if grid.shape[-2:] != (resolution, resolution):
-        grid = interpolate(grid, (resolution, resolution), mode="bilinear", align_corners=False)
-    return grid[0].flatten(1).T[inside]
+    factor = max(1, -(-width // resolution))
+    kept = inside.view(resolution, resolution)
+    rows, columns = kept.any(1), kept.any(0)
+    down = _taken(height, factor, resolution).to(features.device)[rows]
+    across = _taken(width, factor, resolution).to(features.device)[columns]
+    tops, lefts = down.any(0), across.any(0)
+    part = normalize(features[tops][:, lefts].double(), dim=-1)
+    averaged: Tensor = across[:, lefts] @ torch.tensordot(down[:, tops], part, 1)
+    return averaged[kept[rows][:, columns]]
+
+
+def _taken(side: int, factor: int, resolution: int) -> Tensor:
+    """How much of each of `side` cells goes into each of `resolution` [resolution, side]: means of `factor` cells, then
+    linear interpolation; both are separable."""
+    import torch
+    from torch.nn.functional import avg_pool1d, interpolate
+
+    each = avg_pool1d(torch.eye(side, dtype=torch.float64)[None], factor)
+    weights: Tensor = interpolate(each, resolution, mode="linear", align_corners=False)[0].T
+    return weights
 
 
 def _masked_cells(mask: Tensor, grid: tuple[int, ...], resolution: int) -> Tensor:
