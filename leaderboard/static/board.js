@@ -35,6 +35,7 @@
           return sign * (x - y);
         };
     order = [...rows].sort(by);
+    table.parentElement.scrollTop = 0;
     arrange();
     heads.forEach((head, index) => {
       if (index === place) head.setAttribute("aria-sort", down ? "descending" : "ascending");
