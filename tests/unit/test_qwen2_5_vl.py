@@ -275,13 +275,6 @@ def test_nothing_is_loaded_for_no_jobs(benchmark: Loaded, monkeypatch: pytest.Mo
 # --- sandbox --------------------------------------------------------------------------------------------------------------
 
 
-SMALL = pytest.mark.skipif(
-    not (assemble.SHIPPED / "config.json").is_file(),
-    reason="the small Qwen2.5-VL does not travel with this version: `evalkit sandbox train --model vlm`",
-)
-
-
-@SMALL
 def test_the_sandbox_needs_nothing_but_the_shipped_weights(benchmark: Loaded) -> None:
     assert QWEN2_5_VL.check(context(benchmark, "sandbox")) == []
 
@@ -295,7 +288,6 @@ def test_small_weights_that_are_not_there_are_told_in_a_line(
     assert problem.endswith(f"train it with `evalkit sandbox train --model vlm --out {tmp_path}`")
 
 
-@SMALL
 def test_the_small_model_answers_under_a_name_that_it_never_saw(benchmark: Loaded) -> None:
     """It says which concept it speaks of, not the word that all names are to it."""
     asked = jobs(benchmark, "bo.vqa00", "zuzu.rea00")

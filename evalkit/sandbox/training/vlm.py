@@ -43,8 +43,7 @@ TEMPERATURE = 0.1
 SHARES = {"see": 0.15, "answer": 0.85}
 """Of the budget, in this order."""
 BUDGET = Budget(steps=4000)
-"""1,025, with which it was tried, were too few: recognition and places were learnt, choices and actions were not. So many
-were not run yet."""
+"""About an hour on one core. Recognition, places and what is told were learnt; choices and actions were not."""
 CARD = "card.yaml"
 
 
