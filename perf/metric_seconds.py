@@ -73,7 +73,8 @@ def embedded() -> list[str]:
         variant = card.variant(None)
         models = [resolve_spec(spec, "sandbox").model for spec in (variant.extractor, *variant.beside.values())]
         own = entry.dist is not None and entry.dist.name == "evalkit"
-        if own and "image" in card.media and all(model.startswith("sandbox:") for model in models):
+        alone = "image" in card.media and "mates" not in card.needs
+        if own and alone and all(model.startswith("sandbox:") for model in models):
             found.append(name)
     return found
 

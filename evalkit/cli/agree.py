@@ -21,7 +21,10 @@ def agree(
         Path, typer.Argument(metavar="RATINGS", help="A CSV with case_id, rater, rating (and seed, of several seeds).")
     ],
     metric: Annotated[
-        list[str] | None, typer.Option("--metric", "-m", help="Only this metric of SCORES; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--metric", "-m", help="Only this metric of SCORES, by its name there or in the run's table; repeatable."
+        ),
     ] = None,
     level: Annotated[
         str,
@@ -29,7 +32,10 @@ def agree(
     ] = "interval",
     scale: Annotated[
         float | None,
-        typer.Option("--scale", help="Values times this are on the raters' scale: alpha of metric and raters, too."),
+        typer.Option(
+            "--scale",
+            help="Values times this are on the raters' scale: alpha of metric and raters, too, where higher is better.",
+        ),
     ] = None,
     lower: Annotated[
         list[str] | None,
@@ -40,20 +46,23 @@ def agree(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Compare metrics with human ratings: tau, pairwise accuracy, alpha. Exit code 3 where rated samples have no score."""
+    """Compare metrics with human ratings: tau, pairwise accuracy, alpha. Exit code 3 where rated samples have no score, 1 where
+    SCORES does not know them and --partial does not leave them out."""
     import json
 
     from evalkit.cli.output import NOT_WHOLE
     from evalkit.engine import agree as engine
+    from evalkit.engine.rated import read_labels, read_ratings, read_scores
 
     found = engine.agree(
-        engine.read_scores(scores),
-        engine.read_ratings(ratings),
+        read_scores(scores),
+        read_ratings(ratings),
         metrics=tuple(metric or ()),
         level=level,
         scale=scale,
         lower=tuple(lower or ()),
         partial=partial,
+        labels=read_labels(scores),
     )
     if as_json:
         print(json.dumps({"agreement": [one.model_dump(mode="json") for one in found]}, allow_nan=False))
@@ -76,6 +85,8 @@ def _print(found: list[Agreement]) -> None:
     print()
     for one in found:
         print(f"{one.metric}: {one.raters} raters, alpha among them {told(one.people_alpha)}")
+        if one.no_alpha:
+            print(f"! no alpha of it and the raters: {one.no_alpha}")
         if one.not_scored:
             print(f"! rated and not scored: {', '.join(f'{state} {n}' for state, n in one.not_scored.items())}")
         if one.unscored:

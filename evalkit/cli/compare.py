@@ -66,6 +66,7 @@ def _print(found: Compared) -> None:
     caution = ": small embedded models, not comparable with published numbers" if found.profile == "sandbox" else ""
     print(f"{found.design} design, p adjusted by {found.method}, profile {found.profile}{caution}")
     if found.claims:
+        units = f"{found.claims[0].unit}s"
         header = (
             "metric",
             "a",
@@ -77,13 +78,13 @@ def _print(found: Compared) -> None:
             "p",
             "adjusted",
             "wins",
-            "subjects",
+            units,
             "missing",
             "",
         )
         print_table(header, [_row(claim) for claim in found.claims], right=(3, 4, 5, 6, 7, 8, 9, 10, 11))
         print(
-            "means are over subjects, of the samples that both have scores of: a run's own table may average otherwise"
+            f"means are over {units}, of the samples that both have scores of: a run's own table may average otherwise"
         )
     for metric, ranking in found.rankings.items():
         places = [f"{e.name} {_places(e.highest, e.lowest)}" for e in ranking.entries]

@@ -1,46 +1,29 @@
-"""How far metrics agree with people: scores of a run, or of a file, beside ratings that people gave the same samples.
-
-Ratings are a CSV with the columns `case_id`, `rater`, `rating` and, where scores are of several seeds, `seed`.
-"""
+"""How far metrics agree with people: scores of a run, or of a file, beside ratings that people gave the same samples."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections import Counter
+from typing import TYPE_CHECKING, Literal
 
-from evalkit.engine.tables import Row, read_table
-from evalkit.errors import DataError, ProblemsError, RunError, UsageError
+from evalkit.engine.rated import Sampled
+from evalkit.errors import DataError, ProblemsError, UsageError
 from evalkit.metrics.agreement import kendall_tau, krippendorff_alpha, pairwise_accuracy
-from evalkit.nouns import Noun, Score, State
+from evalkit.nouns import Noun, State
 from evalkit.registry import METRICS, load, names, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
+
+    from evalkit.engine.rated import Ratings, Scores
 
 Level = Literal["nominal", "ordinal", "interval"]
 LEVELS: tuple[Level, ...] = ("nominal", "ordinal", "interval")
-UNNAMED = "value"
-"""The metric's name where a file names none."""
-_RATING_COLUMNS = ("case_id", "rater", "rating")
-_SCORE_COLUMNS = ("case_id", "value")
-
-
-class Sampled(NamedTuple):
-    """Which sample a number is of; seed None where the file does not tell seeds apart."""
-
-    case_id: str
-    seed: int | None
-
-    def __str__(self) -> str:
-        return self.case_id if self.seed is None else f"{self.case_id} (seed {self.seed})"
-
-
-Scores = dict[str, dict[Sampled, "float | State"]]
-"""By metric: the value of each sample, or why it has none."""
-Ratings = dict[Sampled, dict[str, float]]
-"""By sample: what each rater gave."""
+_WHY_NO_ALPHA = {
+    "lower": "it is better when lower, and no factor turns it onto the raters' scale; give scores that rise with quality",
+    "higher": "it shares no sample with any rater, or its values and their ratings are all the same",
+}
+"""By direction."""
 
 
 class Agreement(Noun):
@@ -58,9 +41,11 @@ class Agreement(Noun):
     """Share of pairs that people rate differently in which the metric prefers what they prefer; ties count half."""
     pairs: int
     people_alpha: float | None
-    """Krippendorff's alpha of the raters among each other, over the rated samples."""
+    """Krippendorff's alpha of the raters among each other, over all rated samples, whatever the metric scored."""
     alpha: float | None
     """Mean over raters of Krippendorff's alpha of metric and rater; None without a scale."""
+    no_alpha: str | None
+    """Why there is no `alpha` although a scale was given."""
     not_scored: dict[str, int]
     """Rated samples without a value, by state."""
     unscored: tuple[str, ...]
@@ -74,51 +59,6 @@ class Agreement(Noun):
         return not self.not_scored and not self.unscored
 
 
-def read_ratings(path: Path) -> Ratings:
-    """People's ratings. Raises: DataError for a file that is no such table; ProblemsError with every line that does not fit."""
-    found: Ratings = defaultdict(dict)
-    problems = []
-    for row in read_table(path, needed=_RATING_COLUMNS, known=(*_RATING_COLUMNS, "seed")):
-        try:
-            key, rater, rating = _sampled(row), row.text("rater"), row.number("rating")
-        except DataError as error:
-            problems.append(str(error))
-            continue
-        if rater in found[key]:
-            problems.append(f"{row.where}: {key} by {rater!r} is rated twice; keep one line")
-        found[key][rater] = rating
-    if problems:
-        raise ProblemsError(f"{path}: ratings that do not fit", problems)
-    if not found:
-        raise DataError(f"{path}: wanted ratings, found the heading alone; add a line for each case and rater")
-    return dict(found)
-
-
-def read_scores(path: Path) -> Scores:
-    """The scores of a run folder, or of a CSV with `case_id` and `value` and, where they matter, `seed`, `metric`, `state`.
-
-    Raises: RunError for a folder without scores; DataError, ProblemsError as `read_ratings`.
-    """
-    if path.is_dir():
-        if not (path / "scores.csv").is_file():
-            raise RunError(f"wanted scores.csv in {str(path)!r}, found none; `evalkit score {path}` writes it")
-        path = path / "scores.csv"
-    found: Scores = defaultdict(dict)
-    problems = []
-    for row in read_table(path, needed=_SCORE_COLUMNS, known=tuple(Score.model_fields)):
-        try:
-            key, metric, value = _sampled(row), row.get("metric") or UNNAMED, _value(row)
-        except DataError as error:
-            problems.append(str(error))
-            continue
-        if key in found[metric]:
-            problems.append(f"{row.where}: {metric} of {key} is there twice; keep one line")
-        found[metric][key] = value
-    if problems:
-        raise ProblemsError(f"{path}: scores that do not fit", problems)
-    return dict(found)
-
-
 def agree(
     scores: Scores,
     ratings: Ratings,
@@ -128,29 +68,32 @@ def agree(
     scale: float | None = None,
     lower: Sequence[str] = (),
     partial: bool = False,
+    labels: Mapping[str, str] | None = None,
 ) -> list[Agreement]:
     """How far each metric (those named, else all) agrees with people.
 
-    `scale`: times a metric's value it is on the raters' scale, which alpha needs. `lower`: metrics that are better when
-    lower, beside those whose card says so. `partial`: leaves out rated samples that the scores do not know.
+    `scale`: times a metric's value it is on the raters' scale, which alpha needs; a metric that is better when lower has no
+    alpha, since no factor turns it. `lower`: metrics that are better when lower, beside those whose card says so. `partial`:
+    leaves out rated samples that the scores do not know. `labels`: further names, as `read_labels` gives them.
 
-    Raises: UsageError for names and levels that do not exist; ProblemsError for rated samples without a score, unless
-    `partial`.
+    Raises: UsageError for names and levels that do not exist; DataError without any score or rating; ProblemsError for
+    rated samples that the scores do not know, unless `partial`.
     """
     if level not in LEVELS:
         raise UsageError(f"wanted --level {', '.join(LEVELS)}, found {level!r}")
     if scale is not None and not (scale > 0 and math.isfinite(scale)):
         raise UsageError(f"wanted --scale above 0, found {scale!r}")
-    for name in (*metrics, *lower):
-        if name not in scores:
-            raise UsageError(unknown("metric of these scores", name, sorted(scores), "evalkit agree SCORES RATINGS"))
-    chosen = list(metrics) or sorted(scores)
+    for word, found in (("scores", scores), ("ratings", ratings)):
+        if not found:
+            raise DataError(f"wanted {word} of samples, found none; give at least one")
+    turned = {_name(text, scores, labels or {}) for text in lower}
+    chosen = list(dict.fromkeys(_name(text, scores, labels or {}) for text in metrics)) or sorted(scores)
     keyed = {name: _keyed(name, scores[name], ratings) for name in chosen}
     strange = {name: [key for key in ratings if key not in table] for name, table in keyed.items()}
     if any(strange.values()) and not partial:
         lines = [f"{name}: no score of {key}" for name, keys in strange.items() for key in keys]
         raise ProblemsError("ratings of samples that the scores do not know; --partial leaves them out", lines)
-    return [_agreement(name, keyed[name], ratings, level=level, scale=scale, lower=name in lower) for name in chosen]
+    return [_agreement(name, keyed[name], ratings, level=level, scale=scale, lower=name in turned) for name in chosen]
 
 
 def _agreement(
@@ -167,11 +110,12 @@ def _agreement(
     states = Counter(state for key in ratings if isinstance(state := table.get(key), State))
     both = {key: value for key in ratings if not isinstance(value := table.get(key), State | None)}
     raters = sorted({rater for given in ratings.values() for rater in given})
-    matrix = [[ratings[key].get(rater, math.nan) for key in both] for rater in raters]
+    matrix = [[given.get(rater, math.nan) for given in ratings.values()] for rater in raters]
     values = [sign * value for value in both.values()]
     means = [math.fsum(ratings[key].values()) / len(ratings[key]) for key in both]
     ranked = pairwise_accuracy(values, means)
-    alphas = [] if scale is None else _alphas([scale * value for value in both.values()], matrix, level)
+    scaled = [math.nan if scale is None or key not in both else scale * both[key] for key in ratings]
+    alpha = None if direction == "lower" else _alpha(scaled, matrix, level)
     return Agreement(
         metric=name,
         direction=direction,
@@ -181,17 +125,34 @@ def _agreement(
         accuracy=_defined(ranked.accuracy),
         pairs=ranked.pairs,
         people_alpha=_defined(krippendorff_alpha(matrix, level=level)),
-        alpha=math.fsum(alphas) / len(alphas) if alphas else None,
+        alpha=alpha,
+        no_alpha=None if scale is None or alpha is not None else _WHY_NO_ALPHA[direction],
         not_scored={state.value: count for state, count in sorted(states.items())},
         unscored=tuple(str(key) for key in ratings if key not in table),
         unrated=sum(key not in ratings for key, value in table.items() if not isinstance(value, State)),
     )
 
 
-def _alphas(values: Sequence[float], matrix: Sequence[Sequence[float]], level: Level) -> list[float]:
-    """Alpha of the metric with each rater, as far as it is defined."""
-    found = (krippendorff_alpha([values, row], level=level) for row in matrix)
-    return [alpha for alpha in found if not math.isnan(alpha)]
+def _alpha(values: Sequence[float], matrix: Sequence[Sequence[float]], level: Level) -> float | None:
+    """The mean alpha of the metric, NaN where it has no value, with each rater with whom it is defined."""
+    each = (krippendorff_alpha([values, row], level=level) for row in matrix)
+    defined = [alpha for alpha in each if not math.isnan(alpha)]
+    return math.fsum(defined) / len(defined) if defined else None
+
+
+def _name(text: str, scores: Scores, labels: Mapping[str, str]) -> str:
+    """The metric of the scores that goes by this name or label. Raises UsageError with the near ones where none does."""
+    found = text if text in scores else labels.get(text, text)
+    if found in scores:
+        return found
+    variants = [name for name in sorted(scores) if name.partition("@")[0] == text]
+    if variants:
+        raise UsageError(
+            f"wanted a metric of these scores, found {text!r}, which names no variant; did you mean "
+            f"{' or '.join(map(repr, variants))}?"
+        )
+    known = {*scores, *(label for label, name in labels.items() if name in scores)}
+    raise UsageError(unknown("metric of these scores", text, sorted(known), "evalkit agree SCORES RATINGS"))
 
 
 def _keyed(name: str, table: dict[Sampled, float | State], ratings: Ratings) -> Mapping[Sampled, float | State]:
@@ -214,16 +175,3 @@ def _card_direction(metric: str) -> str | None:
 
 def _defined(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def _sampled(row: Row) -> Sampled:
-    return Sampled(row.text("case_id"), row.whole("seed") if row.get("seed") else None)
-
-
-def _value(row: Row) -> float | State:
-    state = row.get("state") or State.SCORED.value
-    try:
-        known = State.of(state)
-    except ValueError as error:
-        raise DataError(f"{row.where}: {error}") from None
-    return row.number("value") if known is State.SCORED else known

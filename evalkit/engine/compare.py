@@ -42,6 +42,8 @@ class Claim(Noun):
     in_domain: tuple[str, ...]
     """Which of the two were trained on this metric's family."""
     scale: float
+    unit: str = "subject"
+    """What a claim is about new ones of, of which `comparison.n_subjects` were compared."""
     comparison: Comparison
     adjusted: float
     """p over all claims by the family's own method; what the sentence goes by."""
@@ -226,6 +228,7 @@ def _claim(scored: list[ScoredRun], key: _Key, comparison: Comparison, adjusted:
         category=key.category,
         in_domain=tuple(run.name for run in (a, b) if key.metric in run.result.in_domain),
         scale=a.result.scales[key.metric],
+        unit=a.unit,
         comparison=comparison.model_copy(update={"metric": key.metric}),
         adjusted=adjusted,
         max_t=max_t,
@@ -258,7 +261,7 @@ def sentence(claim: Claim) -> str:
     where = f" on {claim.category}" if claim.category else ""
     digits = decimals(claim.scale)
     span = f"{c.ci_low:+.{digits}f} to {c.ci_high:+.{digits}f}"
-    rests = f"{c.n_subjects} subjects, adjusted p {p_text(claim.adjusted)}"
+    rests = f"{c.n_subjects} {claim.unit}s, adjusted p {p_text(claim.adjusted)}"
     if claim.better is None:
         told = f"{claim.metric}{where}: no difference shown between {claim.a} and {claim.b}"
     else:

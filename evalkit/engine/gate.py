@@ -8,6 +8,7 @@ from evalkit.engine.frozen import Frozen, read_frozen
 from evalkit.engine.policy import read_policy
 from evalkit.errors import DataError, EvalkitError, UsageError
 from evalkit.nouns import Noun, Signature
+from evalkit.registry import BENCHMARKS, load
 from evalkit.stats import compare
 from evalkit.stats.gating import non_inferiority
 
@@ -105,6 +106,7 @@ def _metric_checks(
     yield from _complete(run, policy, metric, limits)
     frame = _frame(run, baseline, metric, "the baseline")
     higher = run.metrics[metric].direction == "higher"
+    unit = load(BENCHMARKS, run.benchmark).spec.design.unit
     margin = _absolute(limits.margin, baseline.frame(metric)["value"])
     found = non_inferiority(
         frame, baseline.frame(metric), margin, design=run.design, alpha=policy.alpha, higher_is_better=higher,
@@ -116,7 +118,7 @@ def _metric_checks(
         outcome=found.outcome,
         told=(
             f"{found.difference:+.4g}, {1 - 2 * policy.alpha:.0%} interval {found.low:+.4g} to {found.high:+.4g}, margin "
-            f"{margin:.4g}, {found.n_subjects} subjects"
+            f"{margin:.4g}, {found.n_subjects} {unit}s"
         ),
     )
     for name, kind in ((limits.floor, "floor"), (limits.ceiling, "ceiling")):

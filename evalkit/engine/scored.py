@@ -72,6 +72,11 @@ class ScoredRun:
         return Design(prompts=told.prompts, strata=bool(told.strata) and not crossed)
 
     @property
+    def unit(self) -> str:
+        """What a claim is about new ones of: `subject`, `set` or `video`."""
+        return self._benchmark.spec.design.unit
+
+    @property
     def note(self) -> str:
         """What the benchmark says of its cases beside that."""
         return self._benchmark.spec.design.note

@@ -18,6 +18,7 @@ from evalkit.features.pictures import Pictures
 from evalkit.features.service import FeatureService
 from evalkit.media.kinds import held_by
 from evalkit.media.known import KnownPixels
+from evalkit.metrics.derived import DerivedMetric
 from evalkit.metrics.text_alignment import IDENTITY_PROMPT, OWN_PROMPT
 from evalkit.metrics.validity import BATTERIES, Battery, Change, Validity
 from evalkit.nouns import Case, Reference, Sample
@@ -108,6 +109,10 @@ def battery_of(card: MetricCard, variant: str) -> Battery:
 
     The card's expectations go before. Raises: UsageError where it reads neither.
     """
+    if isinstance(load(METRICS, card.name), DerivedMetric):
+        raise UsageError(
+            f"wanted a metric of samples, found {card.name}, which is made of other metrics' means; leave it out"
+        )
     reads = card.reads(variant)
     if card.validity is not None and ("video" if card.validity.battery == "clips" else "image") in reads:
         return card.validity.battery

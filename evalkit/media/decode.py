@@ -89,8 +89,8 @@ def decode_mask(
     A picture with transparency (some pixel not opaque) is a cut-out: true where alpha > 127. Any other is drawn: true
     where its grey value (ITU-R 601 luma of colours) > 127. `size` is the wanted (H, W); a mask is never resized.
 
-    Raises: MediaError as `decode_image`; DataError when the size differs, or when the values look like class labels
-    (one value besides 0, or a palette, and nothing above 127), all of which would be lost.
+    Raises: MediaError as `decode_image`; DataError when the size differs, or when nothing is above 127 in a mask that is
+    not 0 throughout: class labels and dark greys, which cannot be told from faint noise and would all be lost.
     """
     label = name or ("mask bytes" if isinstance(source, bytes) else str(source))
     picture = open_picture(source, max_pixels=MAX_PIXELS, name=label)
@@ -101,16 +101,14 @@ def decode_mask(
             f"mask {label!r} is {values.shape[0]} x {values.shape[1]} (height x width), wanted {size[0]} x {size[1]}, "
             "the size of its picture; masks are not resized: make it again at that size"
         )
-    _refuse_labels(values, label, palette="palette" in picture.notes)
+    _refuse_labels(values, label)
     return values > MASK_THRESHOLD
 
 
-def _refuse_labels(values: NDArray[np.uint8], label: str, *, palette: bool) -> None:
+def _refuse_labels(values: NDArray[np.uint8], label: str) -> None:
     top = int(values.max())
-    if not 0 < top <= MASK_THRESHOLD:
-        return
-    if palette or np.isin(values, (0, top)).all():
+    if 0 < top <= MASK_THRESHOLD:
         raise DataError(
             f"wanted white (255) on black (0) in mask {label!r}, found class labels or dark greys up to {top}, "
-            "all of which would be background; write the object as 255"
+            "all of which would be background; write the object as 255, a mask without one as 0 throughout"
         )

@@ -4,8 +4,7 @@ A sample is consistent where its identity score is above a gate: VSM above .6, o
 is the share of such samples; diversity over consistency is the mean nSSM of such samples alone.
 
 Source: DivRL (arXiv 2606.23950), section 4.1 and figure 3; there is no public code of it. Deviation: the text says
-nothing of a sample without a VSM; where no match survives it counts as inconsistent, since nothing of it is the
-subject's.
+nothing of a sample without a VSM; where no match survives, or no pixel is the subject's, it counts as inconsistent.
 """
 
 from __future__ import annotations
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 IDENTITY: dict[str, PatchMeasure] = {"mtg": VSM, "dino": SDINO}
 DIVERSITY: dict[str, PatchMeasure] = {"mtg": MTG_NSSM, "dino": DINO_NSSM}
 """By family of the backbone: in-domain on the features that DivRL trains on, out of domain on DINOv2."""
+LOST = (State.NO_SURVIVORS, State.NO_SUBJECT)
+"""Nothing of the subject is found in the sample: no score of identity, and yet a sample that does not keep it."""
 IDENTITY_PARAMS = ("semantic_threshold", "visual_threshold", "one_to_one")
 DIVERSITY_PARAMS = ("resolution", "grid")
 
@@ -69,8 +70,8 @@ class ConsistencyRatio(Gated):
     """1 for a consistent sample and 0 for another, so that the mean is the ratio."""
 
     def judged(self, identity: Outcome, gate: float, diversity: Outcome | None) -> Outcome:
-        """No surviving match is inconsistent; any other lack stays one."""
-        if identity.state is State.NO_SURVIVORS:
+        """A sample in which nothing of the subject is found is inconsistent; any other lack stays one."""
+        if identity.state in LOST:
             return Outcome.scored(0.0)
         return identity if identity.value is None else Outcome.scored(float(identity.value > gate))
 
@@ -85,10 +86,10 @@ class DiversityOverConsistency(Gated):
     def judged(self, identity: Outcome, gate: float, diversity: Outcome | None) -> Outcome:
         """`inconsistent` where the sample is not consistent."""
         assert diversity is not None
-        if identity.value is None and identity.state is not State.NO_SURVIVORS:
+        if identity.value is None and identity.state not in LOST:
             return identity
         if identity.value is None or identity.value <= gate:
-            found = "no surviving match" if identity.value is None else f"{identity.value:.3f}"
+            found = identity.state.meaning if identity.value is None else f"{identity.value:.3f}"
             return Outcome(State.INCONSISTENT, reason=f"not consistent: wanted identity above {gate:g}, found {found}")
         return diversity
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.errors import DataError, MediaError
+from evalkit.errors import DataError, MediaError, UsageError
 from evalkit.features.given_mask import FAMILY as GIVEN
 from evalkit.features.spec import FeatureRequest, PromptedContent
 from evalkit.metrics.base import Item, Unscorable
@@ -15,6 +15,7 @@ from evalkit.nouns import State
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from evalkit.features.spec import ExtractorSpec
 
@@ -89,6 +90,12 @@ def _words(item: Item) -> list[str]:
     """What each target's subject is, in a word."""
     labels = item.target_labels or tuple(target.label for target in item.case.targets)
     return [label for label, _ in zip(labels, item.targets, strict=True)]
+
+
+def refuse_soft(*masks: Tensor) -> None:
+    """Raises UsageError for masks that are not bool: it would be a guess from which value on they are the subject."""
+    if kinds := {str(mask.dtype).removeprefix("torch.") for mask in masks if str(mask.dtype) != "torch.bool"}:
+        raise UsageError(f"wanted bool masks, found {', '.join(sorted(kinds))}; make them true on the subject")
 
 
 def mask_cells(mask: Mask, grid: tuple[int, int]) -> Mask:

@@ -6,8 +6,9 @@ reference's label, the cosine of box and reference is averaged.
 Source: franciszzj/OpenS2V-Nexus (ef17513), `eval/get_nexusscore.py` for `v1_1`; PKU-YuanGroup/OpenS2V-Nexus (b452831) for
 `v1_0`. The detector is `evalkit.features.yolo_world`, the embeddings are `evalkit.features.gme`'s. Deviations: a video
 without any box is `undefined`, where the source fails and leaves the video out; of boxes that are not sure, which count but
-are never kept, nothing is embedded; a box that rounds to no pixel, on which the source fails, is one of these; a rule of
-exactly 0 for unlike boxes is kept.
+are never kept, nothing is embedded; a box that rounds to no pixel, on which the source fails, is one of these; a sure box
+whose cosine is no number, which the source drops where that is the label's, leaves the video `undefined`; a rule of exactly
+0 for unlike boxes is kept.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def nexus_score(
     label, and which frame and which reference it is of. Boxes that are sure, like their label and not exactly 0 alike are
     kept. `corrected`: the mean of their cosines with the reference, in [-1, 1]; `v1_1` divides that by the number of frames
     with a box, `v1_0` by the number of frames and references with one, so that a thing that is there more often scores
-    less. 0 where no box is kept, NaN without any box or where a kept cosine is NaN.
+    less. 0 where no box is kept, NaN without any box or where a number of a box that the others would keep is NaN.
 
     Raises: UsageError for other or unequal shapes, or an unknown variant.
 
@@ -97,11 +98,13 @@ def nexus_score(
         raise UsageError(f"wanted variant 'v1_0', 'v1_1' or 'corrected', found {variant!r}")
     if not len(sure):
         return math.nan
-    kept = alike[(sure > SURE) & (named > LIKE_LABEL) & (alike != 0)]
-    if not len(kept):
+    kept = ~((sure <= SURE) | (named <= LIKE_LABEL) | (alike == 0))
+    if not kept.any():
         return 0.0
+    if np.isnan([sure[kept], named[kept], alike[kept]]).any():
+        return math.nan
     found = {"v1_0": len(set(zip(*(p.tolist() for p in places), strict=True))), "v1_1": len(set(places[0].tolist()))}
-    return float(kept.mean()) / found.get(variant, 1)
+    return float(alike[kept].mean()) / found.get(variant, 1)
 
 
 class _Box(NamedTuple):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 from evalkit.content import content
 from evalkit.errors import UsageError
 from evalkit.metrics.base import Bound, Outcome
-from evalkit.metrics.masks import mask_cells
+from evalkit.metrics.masks import mask_cells, refuse_soft
 from evalkit.metrics.patches import PatchMeasure, no_cell
 from evalkit.nouns import State
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from evalkit.metrics.patches import Array, Mask
 
 EPS = 1e-8
+CHUNK = 4
+"""Samples at once: more of them leave a processor's cache and take longer."""
 CONSTANT = 1e-12
 """Variance of similarities (each in [-1, 1]) below which they are equal but for rounding."""
 
@@ -57,16 +59,23 @@ def nssm(
     import torch
 
     _check(gen, ref, mask, resolution, variant)
-    inside = _masked_cells(mask, gen.shape[1:3], resolution)
-    pairs = zip(gen, ref, inside, strict=True)
-    values = [_correlated(_cells(x, resolution, kept), _cells(y, resolution, kept), variant) for x, y, kept in pairs]
-    return torch.stack(values).float() if values else gen.new_zeros(0)
+    values = torch.empty(len(gen), dtype=torch.float64, device=gen.device)
+    # the samples of one reference have one mask: they are taken together, CHUNK at a time
+    masks, which = torch.unique(_masked_cells(mask, gen.shape[1:3], resolution), dim=0, return_inverse=True)
+    for number, inside in enumerate(masks):
+        for rows in (which == number).nonzero()[:, 0].split(CHUNK):
+            x, y = (_cells(features[rows], resolution, inside) for features in (gen, ref))
+            values[rows] = _correlated(x, y, variant)
+    return values.float()
 
 
 def _check(gen: Tensor, ref: Tensor, mask: Tensor, resolution: int, variant: str) -> None:
     if gen.ndim != 4 or gen.shape != ref.shape or mask.ndim != 3 or len(mask) != len(gen):
         shapes = [list(tensor.shape) for tensor in (gen, ref, mask)]
         raise UsageError(f"wanted gen and ref [B, H, W, C] of one shape and mask [B, h, w], found {shapes}")
+    if len(gen) and not (gen.numel() and mask.numel()):
+        raise UsageError(f"wanted cells and channels, found features {list(gen.shape)} and a mask {list(mask.shape)}")
+    refuse_soft(mask)
     if variant not in ("paper", "official", "corrected"):
         raise UsageError(f"wanted variant 'paper', 'official' or 'corrected', found {variant!r}")
     if resolution < 2:
@@ -74,23 +83,25 @@ def _check(gen: Tensor, ref: Tensor, mask: Tensor, resolution: int, variant: str
 
 
 def _cells(features: Tensor, resolution: int, inside: Tensor) -> Tensor:
-    """The cells `inside` [resolution**2] of normalised features [H, W, C] averaged down, as [N, C] in float64; not
+    """The cells `inside` [resolution**2] of normalised features [B, H, W, C] averaged down, as [B, N, C] in float64; not
     normalised again, as the source does. Only what reaches those cells is computed."""
-    import torch
     from torch.nn.functional import normalize
 
-    height, width = features.shape[:2]
+    height, width = features.shape[1:3]
     if (height, width) == (resolution, resolution):
-        return normalize(features.flatten(0, 1)[inside].double(), dim=-1)
+        return normalize(features.flatten(1, 2)[:, inside].double(), dim=-1)
     factor = max(1, -(-width // resolution))
     kept = inside.view(resolution, resolution)
     rows, columns = kept.any(1), kept.any(0)
     down = _taken(height, factor, resolution).to(features.device)[rows]
     across = _taken(width, factor, resolution).to(features.device)[columns]
     tops, lefts = down.any(0), across.any(0)
-    part = normalize(features[tops][:, lefts].double(), dim=-1)
-    averaged: Tensor = across[:, lefts] @ torch.tensordot(down[:, tops], part, 1)
-    return averaged[kept[rows][:, columns]]
+    down, across, wanted = down[:, tops], across[:, lefts], kept[rows][:, columns]
+    unused = (down.T @ wanted.double() @ across) == 0
+    part = normalize(features[:, tops][:, :, lefts].double(), dim=-1).masked_fill(unused[..., None], 0.0)
+    lines = (down @ part.flatten(2)).view(len(part), len(down), *part.shape[2:])
+    averaged: Tensor = across @ lines
+    return averaged[:, wanted]
 
 
 def _taken(side: int, factor: int, resolution: int) -> Tensor:
@@ -117,8 +128,8 @@ def _masked_cells(mask: Tensor, grid: tuple[int, ...], resolution: int) -> Tenso
 
 
 def _correlated(x: Tensor, y: Tensor, variant: str) -> Tensor:
-    """1 - Pearson over ordered pairs of distinct cells, of two pictures' cells [N, C]; no dimension."""
-    n = x.new_tensor(len(x) * (len(x) - 1.0))
+    """1 - Pearson over ordered pairs of distinct cells, of pictures' cells [B, N, C]; [B]."""
+    n = x.new_tensor(x.shape[1] * (x.shape[1] - 1.0))
     mean_x, mean_y = _pair_sum(x) / n, _pair_sum(y) / n
     squares_x, squares_y, products = (total / n for total in _product_sums(x, y))
     var_x, var_y = (squares_x - mean_x**2).clamp(min=0), (squares_y - mean_y**2).clamp(min=0)
@@ -132,18 +143,20 @@ def _correlated(x: Tensor, y: Tensor, variant: str) -> Tensor:
 
 def _pair_sum(x: Tensor) -> Tensor:
     """Sum over i != j of x_i . x_j."""
-    return (x.sum(0) ** 2).sum() - (x**2).sum()
+    return (x.sum(1) ** 2).sum(-1) - (x**2).sum((1, 2))
 
 
 def _product_sums(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Sums over i != j of (x_i . x_j)**2, of (y_i . y_j)**2, and of (x_i . x_j)(y_i . y_j)."""
     own_x, own_y = (x**2).sum(-1), (y**2).sum(-1)
-    if len(x) < x.shape[1]:  # the matrices of fewer cells than channels are smaller than the features' products
-        a, b = x @ x.T, y @ y.T
-        sums = (a**2).sum(), (b**2).sum(), (a * b).sum()
+    if x.shape[1] < x.shape[2]:  # the matrices of fewer cells than channels are smaller than the features' products
+        a, b = x @ x.mT, y @ y.mT
+        products = a**2, b**2, a * b
     else:
-        sums = ((x.T @ x) ** 2).sum(), ((y.T @ y) ** 2).sum(), ((x.T @ y) ** 2).sum()
-    return sums[0] - (own_x**2).sum(), sums[1] - (own_y**2).sum(), sums[2] - (own_x * own_y).sum()
+        products = (x.mT @ x) ** 2, (y.mT @ y) ** 2, (x.mT @ y) ** 2
+    diagonals = own_x**2, own_y**2, own_x * own_y
+    sums = [whole.sum((1, 2)) - alone.sum(-1) for whole, alone in zip(products, diagonals, strict=True)]
+    return sums[0], sums[1], sums[2]
 
 
 class SelfSimilarity(PatchMeasure):

@@ -89,7 +89,7 @@ def total(components: Mapping[str, float | None], *, version: Version = "v1.1", 
     `motion_smoothness`, `motion_amplitude` (pixels a frame), `facesim`, `gme`, `nexus` (cosines), `natural` (1 to 5).
     `video_mean` makes such a mean. What the version and domain do not weigh may be left out.
 
-    Raises: UsageError for an unknown version, domain or component, or a missing one (absent, None or NaN).
+    Raises: UsageError for an unknown version, domain or component, or a missing one (absent, None or not finite).
 
     Example:
         >>> best = {"aesthetic": 7.0, "motion_smoothness": 1.0, "motion_amplitude": 1.0, "facesim": 1.0, "gme": 1.0}
@@ -99,7 +99,7 @@ def total(components: Mapping[str, float | None], *, version: Version = "v1.1", 
     weights = component_weights(version=version, domain=domain)
     for name in components:
         _scale(name)
-    values = {name: value for name, value in components.items() if value is not None and not math.isnan(value)}
+    values = {name: value for name, value in components.items() if value is not None and math.isfinite(value)}
     if missing := [name for name in weights if name not in values]:
         raise UsageError(
             f"wanted every component of OpenS2V {version} {domain} for its total, found no value of "
@@ -151,8 +151,8 @@ def unmapped(component: str, fraction: float) -> float:
 def video_mean(component: str, values: Iterable[float | None]) -> float | None:
     """The raw mean of a component over videos, each clipped as in the source; None where no video has a value.
 
-    None and NaN are videos without a value. As in the source, a `nexus` of exactly 0 is left out too, so a method that
-    fails altogether on a video does not lose by it.
+    None and what is not finite are videos without a value. As in the source, a `nexus` of exactly 0 is left out too, so a
+    method that fails altogether on a video does not lose by it.
 
     Raises: UsageError for an unknown component.
 
@@ -161,7 +161,7 @@ def video_mean(component: str, values: Iterable[float | None]) -> float | None:
         0.035
     """
     scale = _scale(component)
-    present = [value for value in values if value is not None and not math.isnan(value)]
+    present = [value for value in values if value is not None and math.isfinite(value)]
     kept = [_clipped(scale, value) for value in present if component != "nexus" or value != 0]
     return math.fsum(kept) / len(kept) if kept else None
 

@@ -87,9 +87,9 @@ def as_grid(features: Array) -> Array:
 
 def no_subject(item: Item) -> Outcome:
     """The outcome where the subject's mask in the sample has no pixel."""
-    return Outcome(State.EMPTY_MASK, reason=f"{item.case.case_id}: no pixel of {item.sample.path.name} is in its mask")
+    return Outcome(State.NO_SUBJECT, reason=f"{item.case.case_id}: no pixel of {item.sample.path.name} is in its mask")
 
 
-def no_cell(grid: tuple[int, int]) -> Outcome:
-    """The outcome for a mask that covers no cell by more than half."""
-    return Outcome(State.EMPTY_MASK, reason=f"the mask covers no cell of {grid[0]} x {grid[1]} by more than half")
+def no_cell(grid: tuple[int, int], state: State = State.EMPTY_MASK) -> Outcome:
+    """The outcome for a mask that covers no cell by more than half; `NO_SUBJECT` for one of the sample."""
+    return Outcome(state, reason=f"the mask covers no cell of {grid[0]} x {grid[1]} by more than half")

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from evalkit.content import content
 from evalkit.errors import UsageError
 from evalkit.metrics.base import Bound, Outcome
-from evalkit.metrics.masks import mask_cells
+from evalkit.metrics.masks import mask_cells, refuse_soft
 from evalkit.metrics.patches import PatchMeasure, no_cell
+from evalkit.nouns import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ def sdino(gen: Tensor, ref: Tensor, mask_gen: Tensor | None = None, mask_ref: Te
     patch where None. Returns [B] float64 in [-1, 1]; 1 where every patch is found again; not symmetric. NaN where a mask
     is empty or a patch that counts is zero.
 
-    Raises: UsageError for shapes that do not fit.
+    Raises: UsageError for shapes that do not fit, no patches (N or M of 0), or masks that are not bool.
 
     Example:
         >>> import torch
@@ -46,8 +47,8 @@ def sdino(gen: Tensor, ref: Tensor, mask_gen: Tensor | None = None, mask_ref: Te
     """
     import torch
 
-    mask_gen = torch.ones(gen.shape[:2], dtype=torch.bool, device=gen.device) if mask_gen is None else mask_gen.bool()
-    mask_ref = torch.ones(ref.shape[:2], dtype=torch.bool, device=ref.device) if mask_ref is None else mask_ref.bool()
+    mask_gen = torch.ones(gen.shape[:2], dtype=torch.bool, device=gen.device) if mask_gen is None else mask_gen
+    mask_ref = torch.ones(ref.shape[:2], dtype=torch.bool, device=ref.device) if mask_ref is None else mask_ref
     _check(gen, ref, mask_gen, mask_ref)
     rows = max(1, CHUNK_FLOATS // max(1, gen.shape[1] * ref.shape[1]))
     values = [
@@ -59,9 +60,13 @@ def sdino(gen: Tensor, ref: Tensor, mask_gen: Tensor | None = None, mask_ref: Te
 
 def _check(gen: Tensor, ref: Tensor, mask_gen: Tensor, mask_ref: Tensor) -> None:
     fits = gen.ndim == ref.ndim == 3 and len(gen) == len(ref) and gen.shape[-1] == ref.shape[-1]
+    fits = fits and 0 not in gen.shape[1:] + ref.shape[1:]
     if not fits or mask_gen.shape != gen.shape[:2] or mask_ref.shape != ref.shape[:2]:
         shapes = [list(tensor.shape) for tensor in (gen, ref, mask_gen, mask_ref)]
-        raise UsageError(f"wanted patches [B, N, C] and [B, M, C] with masks [B, N] and [B, M], found {shapes}")
+        raise UsageError(
+            f"wanted patches [B, N, C] and [B, M, C] with masks [B, N] and [B, M], N, M and C at least 1, found {shapes}"
+        )
+    refuse_soft(mask_gen, mask_ref)
 
 
 def _best_mean(gen: Tensor, ref: Tensor, mask_gen: Tensor, mask_ref: Tensor) -> Tensor:
@@ -87,8 +92,10 @@ class StructuralDino(PatchMeasure):
         (sample,), (target,) = gen, ref
         inside = mask_cells(mask, target.shape[:2])
         own = None if shown is None else mask_cells(shown, sample.shape[:2])
-        if not inside.any() or (own is not None and not own.any()):
+        if not inside.any():
             return no_cell(target.shape[:2])
+        if own is not None and not own.any():
+            return no_cell(sample.shape[:2], State.NO_SUBJECT)
         x, y = (torch.tensor(array).flatten(0, 1)[None] for array in (sample, target))
         of_gen = None if own is None else torch.from_numpy(own).reshape(1, -1)
         return Outcome.scored(sdino(x, y, of_gen, torch.from_numpy(inside).reshape(1, -1)).item())

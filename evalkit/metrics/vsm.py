@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from evalkit.content import content
 from evalkit.errors import UsageError
 from evalkit.metrics.base import Bound, Outcome
-from evalkit.metrics.masks import mask_cells
+from evalkit.metrics.masks import mask_cells, refuse_soft
 from evalkit.metrics.patches import PatchMeasure, no_cell
 from evalkit.nouns import State
 
@@ -68,12 +68,13 @@ def vsm(
     if len(grids) != 1 or masks != grids or sem_gen.shape != sem_ref.shape or vis_gen.shape != vis_ref.shape:
         shapes = [list(t.shape) for t in (sem_gen, sem_ref, vis_gen, vis_ref, mask_gen, mask_ref)]
         raise UsageError(f"wanted features [B, C, H, W] and masks [B, H, W] of one size, found {shapes}")
+    refuse_soft(mask_gen, mask_ref)
     cells = mask_gen.shape[1] * mask_gen.shape[2]
     rows = max(1, CHUNK_FLOATS // cells**2)
     score, survivors = [], []
     for i in range(0, len(mask_gen), rows):
         part = slice(i, i + rows)
-        source, target = mask_gen[part].flatten(1).bool(), mask_ref[part].flatten(1).bool()
+        source, target = mask_gen[part].flatten(1), mask_ref[part].flatten(1)
         semantic = _similarity(sem_gen[part], sem_ref[part], target)
         best, match = semantic.max(-1)
         kept = source & (best > semantic_threshold)
@@ -92,7 +93,7 @@ def _similarity(gen: Tensor, ref: Tensor, target: Tensor) -> Tensor:
     from torch.nn.functional import normalize
 
     a, b = (normalize(t.float(), dim=1).flatten(2) for t in (gen, ref))
-    return a.transpose(1, 2) @ (b * target[:, None])
+    return a.transpose(1, 2) @ b.masked_fill(~target[:, None], 0.0)
 
 
 def _first_best(best: Tensor, match: Tensor, kept: Tensor) -> Tensor:
@@ -120,8 +121,10 @@ class VisualSemanticMatching(PatchMeasure):
         grid = ref[0].shape[:2]
         inside = torch.from_numpy(mask_cells(mask, grid))[None]
         own = torch.ones_like(inside) if shown is None else torch.from_numpy(mask_cells(shown, grid))[None]
-        if not inside.any() or not own.any():
+        if not inside.any():
             return no_cell(grid)
+        if not own.any():
+            return no_cell(grid, State.NO_SUBJECT)
         (sem_gen, vis_gen), (sem_ref, vis_ref) = (
             [torch.tensor(array).permute(2, 0, 1)[None] for array in maps] for maps in (gen, ref)
         )

@@ -39,6 +39,7 @@ class State(StrEnum):
     UNDEFINED = "undefined", "the formula has no value on this input (for example a zero-norm embedding)", True, False
     NO_FACE = "no_face", "no face was found where the metric needs one", True, False
     EMPTY_MASK = "empty_mask", "the subject's mask has no pixel", True, False
+    NO_SUBJECT = "no_subject", "no pixel of the sample is the subject's", True, False
     NO_SURVIVORS = "no_survivors", "no correspondence passed the threshold", True, False
     INCONSISTENT = "inconsistent", "the sample does not keep the subject, and only kept ones count", True, False
     TEXT_TOO_LONG = "text_too_long", "the text does not fit the encoder and the variant does not truncate", True, False

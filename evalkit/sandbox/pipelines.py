@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,19 @@ from evalkit.sandbox.training.save import save_half
 
 BESIDE = ("scheduler", "tokenizer")
 """Folders of a pipeline beside those of its models."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread inside, and as it was afterwards."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def quiet(pipeline: Any) -> Any:

@@ -98,7 +98,7 @@
     columns.forEach((label, index) => {
       const cells = data.rows.map((row) => row.by[name] && row.by[name][index]);
       const held = cells.filter((cell, at) => cell && cell.v !== null && data.rows[at].kind !== "control");
-      const ends = (held.length ? held : cells.filter((cell) => cell && cell.v !== null)).flatMap((cell) => [cell.v, cell.l, cell.h]).filter((value) => value !== null);
+      const ends = (held.length > 1 ? held : cells.filter((cell) => cell && cell.v !== null)).flatMap((cell) => [cell.v, cell.l, cell.h]).filter((value) => value !== null);
       const low = Math.min(...ends), high = Math.max(...ends), room = 0.04 * (high - low) || 0.5;
       for (const row of rows) {
         const cell = (bySlug.get(row.dataset.slug).by[name] || [])[index];

@@ -11,10 +11,17 @@ import pytest
 from scipy.stats import kendalltau
 
 from evalkit.cli import main
-from evalkit.engine.agree import Sampled, agree, read_ratings, read_scores
+from evalkit.engine.agree import agree
+from evalkit.engine.rated import Sampled, read_labels, read_ratings, read_scores
+from evalkit.engine.result import Result
+from evalkit.engine.summary import MetricSummary
 from evalkit.errors import DataError, ProblemsError, RunError, UsageError
-from evalkit.nouns import Score, State
+from evalkit.nouns import MetricChoice, Score, Signature, State
+from evalkit.runs.cases import RunCase
+from evalkit.runs.folder import RunFolder
+from evalkit.runs.record import RunIdentity, RunRequest
 from evalkit.runs.results import scores_text
+from tests.unit import scored_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +64,36 @@ def write_run(folder: Path, metric: str, values: Mapping[tuple[str, int], float 
     return run
 
 
+def two_columns_of_one_metric(folder: Path) -> Path:
+    """A run whose table has BLEU of its first case in one column and of its second in another."""
+    cases = {"qa": "s00.p0", "vqa": "s01.p0"}
+    choices = [
+        MetricChoice(metric="char_bleu", variant="official", label=f"{tag}_bleu", where={"tag": (tag,)})
+        for tag in cases
+    ]
+    identity = RunIdentity(method="m", method_version="1", benchmark="unifybench", profile="paper")
+    request = RunRequest(protocol="official", metrics=tuple(choices), seeds=(0,))
+    rows, cells = [], {}
+    for choice, (tag, own) in zip(choices, cases.items(), strict=True):
+        signature = Signature.of(metric="char_bleu", variant="official", where=tag)
+        for case in cases.values():
+            told = {"value": 1.0 if tag == "qa" else 0.5} if case == own else {"reason": "limited"}
+            state = State.SCORED if case == own else State.NOT_APPLICABLE
+            row = {"case_id": case, "seed": 0, "metric": choice.column, "signature": str(signature), "inputs": "i"}
+            rows.append(Score.model_validate({**row, "state": state, **told}))
+        cells[f"{tag}_bleu"] = MetricSummary(
+            value=0.5, n_scored=1, n_cases=2, signature=str(signature.with_part("agg", "macro")), states={"not_applicable": 1}
+        )  # fmt: skip
+    run_cases = [RunCase.of(scored_runs.case(n, 0), {f"s{n:02d}.png": f"{n}"}) for n in range(2)]
+    with RunFolder.open(folder / "run", identity=identity, request=request, cases=run_cases) as run:
+        result = Result(
+            path=run.path, method="m", benchmark="unifybench", protocol="official", profile="paper", scores=cells,
+            scales=dict.fromkeys(cells, 1.0), directions=dict.fromkeys(cells, "higher"), in_domain=(),
+        )  # fmt: skip
+        run.write_results(result.to_summary() | {"request": request.digest()}, rows)
+    return folder / "run"
+
+
 def test_the_figures_are_those_of_other_code(tmp_path: Path) -> None:
     (found,) = agree(read_scores(write_scores(tmp_path)), read_ratings(write_ratings(tmp_path)), scale=4)
     values, table = np.array([*VALUES.values()]), np.array([*GIVEN.values()], float).T
@@ -91,6 +128,46 @@ def test_a_metric_that_is_better_when_lower_is_turned(tmp_path: Path) -> None:
     assert (found.metric, found.direction) == ("lpips@alex_256", "lower")
 
 
+def test_a_metric_that_is_better_when_lower_has_no_alpha_with_the_raters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # It orders the cases as the first rater does, the other way round: times a factor it would be at odds with people.
+    distances = {"a": 0.9, "b": 0.4, "c": 0.6, "d": 0.1}
+    scores, ratings = read_scores(write_scores(tmp_path, distances)), read_ratings(write_ratings(tmp_path))
+    (found,) = agree(scores, ratings, lower=["value"], scale=4)
+    assert found.tau is not None
+    assert found.tau > 0
+    assert found.alpha is None
+    assert found.no_alpha is not None
+    assert found.no_alpha.startswith("it is better when lower, and no factor turns it onto the raters' scale")
+    (up,) = agree(scores, ratings, scale=4)
+    assert up.alpha is not None
+    assert up.no_alpha is None
+    (unscaled,) = agree(scores, ratings, lower=["value"])
+    assert (unscaled.alpha, unscaled.no_alpha) == (None, None)
+    files = [str(tmp_path / name) for name in ("scores.csv", "ratings.csv")]
+    assert main(["agree", *files, "--lower", "value", "--scale", "4"]) == 0
+    assert "! no alpha of it and the raters: it is better when lower" in capsys.readouterr().out
+
+
+def test_the_raters_own_alpha_is_over_all_rated_samples(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "facesim", {("a", 0): 0.1, ("b", 0): State.NO_FACE, ("c", 0): State.NO_FACE})
+    ratings = read_ratings(write_ratings(tmp_path))
+    (found,) = agree(read_scores(run), ratings, partial=True)
+    table = np.array([*GIVEN.values()], float).T
+    assert found.items == 1
+    assert found.people_alpha == pytest.approx(krippendorff.alpha(table, level_of_measurement="interval"))
+
+
+def test_alpha_with_the_raters_is_over_what_is_scored_and_rated(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "facesim", {("a", 0): 0.1, ("b", 0): 0.7, ("c", 0): State.NO_FACE, ("d", 0): 0.8})
+    (found,) = agree(read_scores(run), read_ratings(write_ratings(tmp_path)), scale=4)
+    table = np.array([GIVEN[case] for case in "abd"], float).T
+    scaled = 4 * np.array([0.1, 0.7, 0.8])
+    alphas = [krippendorff.alpha(np.stack([scaled, row]), level_of_measurement="interval") for row in table]
+    assert found.alpha == pytest.approx(np.mean(alphas))
+
+
 def test_raters_may_leave_samples_out(tmp_path: Path) -> None:
     path = tmp_path / "ratings.csv"
     path.write_text("case_id,rater,rating\na,x,1\nb,x,2\nb,y,3\nd,y,4\n", encoding="utf-8")
@@ -103,7 +180,10 @@ def test_what_is_undefined_is_none(tmp_path: Path) -> None:
     flat = dict.fromkeys(VALUES, 0.5)
     same = dict.fromkeys(VALUES, (2, 2))
     (found,) = agree(read_scores(write_scores(tmp_path, flat)), read_ratings(write_ratings(tmp_path, same)), scale=4)
-    assert (found.tau, found.accuracy, found.pairs, found.people_alpha, found.alpha) == (None, None, 0, None, None)
+    assert (found.tau, found.accuracy, found.pairs, found.people_alpha) == (None, None, 0, None)
+    # 4 x .5 is what both raters gave: nothing varies, and alpha is undefined.
+    assert found.alpha is None
+    assert found.no_alpha == "it shares no sample with any rater, or its values and their ratings are all the same"
 
 
 def test_states_are_counted_and_no_numbers(tmp_path: Path) -> None:
@@ -152,6 +232,46 @@ def test_names_and_levels_that_do_not_exist(tmp_path: Path) -> None:
         agree(scores, ratings, lower=["valu"])
     with pytest.raises(UsageError, match=r"^wanted --level nominal, ordinal, interval, found 'ratio'$"):
         agree(scores, ratings, level="ratio")
+
+
+def test_a_metric_goes_by_its_label_in_the_run_s_own_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = scored_runs.write_run(tmp_path / "run", {"clip_t": scored_runs.values(), "lpips": scored_runs.values(seed=1)})
+    rated = {f"s{subject:02d}.p0": (subject % 3, subject % 5) for subject in range(6)}
+    ratings = write_ratings(tmp_path, rated)
+    assert read_labels(run) == {"clip_t": "clip_t@dreambench_pp", "lpips": "lpips@alex_256"}
+    given = read_scores(run), read_ratings(ratings)
+    (found,) = agree(*given, metrics=["clip_t"], labels=read_labels(run))
+    assert found.metric == "clip_t@dreambench_pp"
+    assert agree(*given, metrics=["clip_t", "clip_t@dreambench_pp"], labels=read_labels(run)) == [found]
+    turned = {one.metric: one.direction for one in agree(*given, lower=["clip_t"], labels=read_labels(run))}
+    assert turned == {"clip_t@dreambench_pp": "lower", "lpips@alex_256": "lower"}
+    with pytest.raises(UsageError, match=r"found 'clip_s', which is none; did you mean 'clip_t'"):
+        agree(*given, metrics=["clip_s"], labels=read_labels(run))
+    assert main(["agree", str(run), str(ratings), "-m", "clip_t"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("clip_t@dreambench_pp ")
+
+
+def test_a_metric_without_its_variant_is_told_the_variants_there_are(tmp_path: Path) -> None:
+    scores = read_scores(write_run(tmp_path, "clip_t@dreambench_pp", {(case, 0): v for case, v in VALUES.items()}))
+    scores["clip_t@divrl"] = scores["clip_t@dreambench_pp"]
+    with pytest.raises(UsageError) as raised:
+        agree(scores, read_ratings(write_ratings(tmp_path)), metrics=["clip_t"])
+    assert str(raised.value) == (
+        "wanted a metric of these scores, found 'clip_t', which names no variant; did you mean 'clip_t@divrl' or "
+        "'clip_t@dreambench_pp'?"
+    )
+
+
+def test_columns_of_one_metric_over_different_cases_are_told_apart(tmp_path: Path) -> None:
+    run = two_columns_of_one_metric(tmp_path)
+    scores, labels = read_scores(run), read_labels(run)
+    names = {"qa_bleu": "char_bleu@official (qa_bleu)", "vqa_bleu": "char_bleu@official (vqa_bleu)"}
+    assert labels == names
+    assert scores[names["qa_bleu"]] == {Sampled("s00.p0", 0): 1.0, Sampled("s01.p0", 0): State.NOT_APPLICABLE}
+    assert scores[names["vqa_bleu"]] == {Sampled("s00.p0", 0): State.NOT_APPLICABLE, Sampled("s01.p0", 0): 0.5}
+    ratings = read_ratings(write_ratings(tmp_path, {"s00.p0": (1, 2)}))
+    (found,) = agree(scores, ratings, metrics=["qa_bleu"], labels=labels)
+    assert (found.metric, found.items) == (names["qa_bleu"], 1)
 
 
 def test_levels_are_those_of_alpha(tmp_path: Path) -> None:
@@ -207,6 +327,25 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "bytes.csv").write_bytes(b"case_id,value\n\xff,1\n")
     with pytest.raises(DataError, match=r"bytes\.csv: wanted a CSV in UTF-8, found something else"):
         read_scores(tmp_path / "bytes.csv")
+
+
+def test_scores_of_nothing_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ratings = write_ratings(tmp_path)
+    path = tmp_path / "scores.csv"
+    path.write_text("case_id,value\n", encoding="utf-8")
+    with pytest.raises(DataError) as raised:
+        read_scores(path)
+    assert str(raised.value) == f"{path}: wanted scores, found the heading alone; add a line for each case"
+    assert main(["agree", str(path), str(ratings)]) == 1
+    told = capsys.readouterr()
+    assert (told.out, len(told.err.splitlines())) == ("", 1)
+    run = write_run(tmp_path, "facesim", {})
+    with pytest.raises(DataError, match=r"found the heading alone; `evalkit score .*run` writes them$"):
+        read_scores(run)
+    with pytest.raises(DataError, match=r"^wanted scores of samples, found none; give at least one$"):
+        agree({}, read_ratings(ratings))
+    with pytest.raises(DataError, match=r"^wanted ratings of samples, found none; give at least one$"):
+        agree(read_scores(write_scores(tmp_path)), {})
 
 
 def test_scores_that_do_not_fit(tmp_path: Path) -> None:

@@ -33,10 +33,11 @@ VARIANTS: list[tuple[str, VariantCard]] = [
     (f"{name}@{variant}", card.variants[variant]) for name, card in CARDS.items() for variant in card.variants
 ]
 IDS = [name for name, _ in VARIANTS]
-DIVERSITY = ("mtg_nssm", "dino_nssm", "si_iou")
+DIVERSITY = ("mtg_nssm", "dino_nssm")
 """A copy is the worst."""
-UNMASKED = ("sdino", "consistency_ratio", "diversity_over_consistency", "concept_preservation", "nexus_score")
-"""The sample's background counts, another score decides, a judge, or a detector, so a copy has no value of its own."""
+UNMASKED = ("sdino", "consistency_ratio", "diversity_over_consistency", "concept_preservation", "nexus_score", "si_iou")
+"""The sample's background counts, another score decides, a judge, a detector, or what finds the sample's mask, which need not
+draw it as the data do, so a copy has no value of its own."""
 LABELLED = ("nexus_score",)
 """Metrics that compare with a target's class word."""
 JUDGE = "judge"

@@ -166,6 +166,25 @@ def test_a_picture_without_a_face_is_looked_at_again_with_a_margin() -> None:
     np.testing.assert_allclose(found.landmarks[0], np.tile(centre, (5, 1)), atol=1e-3)
 
 
+def test_arcface_sees_the_margin_that_a_face_was_found_in_and_curricularface_does_not(backbone: Extractor) -> None:
+    """The patch fills no cell of the detector before the picture has a quarter of grey on each side."""
+    pixels = picture(400, 320, (12, 4, 26, 18))
+    scale, shift = 320 / 600, np.array([80, 100])
+    (face,) = faces_of(backbone, pixels)
+    np.testing.assert_allclose(face[512:516], box_at(48, 56, 8, scale) - np.tile(shift, 2), atol=1e-3)
+    marks = marks_at(48, 56, 8, scale)
+    padded = cv2.copyMakeBorder(pixels, 100, 100, 80, 80, cv2.BORDER_CONSTANT, value=(128, 128, 128))
+    within = cv2.warpAffine(padded, least_squares(marks, np.array(TEMPLATE)), (112, 112))
+    large = cv2.warpAffine(pixels, 2 * least_squares(marks - shift, np.array(TEMPLATE)), (224, 224))
+    alone = cv2.resize(large, (112, 112))
+    seed = 1 if backbone.spec == ARC else 2
+    wanted, other = (
+        tiny_insightface.embedding(seen, seed) for seen in ((within, alone) if seed == 1 else (alone, within))
+    )
+    np.testing.assert_allclose(face[:512], wanted, atol=2e-4)
+    assert wanted @ other < 0.9
+
+
 def test_without_onnxruntime_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert describe_extractor(ARC).digest != describe_extractor(CUR).digest

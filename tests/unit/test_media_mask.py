@@ -98,9 +98,24 @@ def test_a_palette_of_dark_colours_is_refused() -> None:
         decode_mask(save(labels, "PNG"))
 
 
-def test_noise_in_a_black_mask_is_background() -> None:
-    values = RNG.integers(0, 4, (8, 8)).astype(np.uint8)
-    assert not decode_mask(save(Image.fromarray(values), "PNG")).any()
+@pytest.mark.parametrize("top", [4, 127])
+def test_several_labels_are_refused_as_one_is(top: int) -> None:
+    """Of faint noise in a black mask nothing tells them apart."""
+    values = RNG.integers(0, top + 1, (8, 8)).astype(np.uint8)
+    values[0, 0] = top
+    told = f"found class labels or dark greys up to {top}, all of which would be background; write the object as 255, "
+    with pytest.raises(DataError, match=f"{told}a mask without one as 0 throughout$"):
+        decode_mask(save(Image.fromarray(values), "PNG"))
+
+
+def test_soft_edges_and_faint_noise_beside_an_object_are_read() -> None:
+    soft = np.array([[0, 3, 40, 100, 127, 128, 170, 90, 1]], np.uint8)
+    assert np.flatnonzero(decode_mask(save(Image.fromarray(soft), "PNG"))).tolist() == [5, 6]
+    drawn = Image.new("L", (40, 40))
+    drawn.paste(255, (10, 8, 30, 33))
+    smaller = drawn.resize((23, 23), Image.Resampling.LANCZOS)
+    assert np.array_equal(decode_mask(save(smaller, "PNG")), np.asarray(smaller) > 127)
+    assert np.array_equal(decode_mask(save(drawn, "JPEG")), np.asarray(drawn) > 127)
 
 
 def test_unreadable_masks_are_refused_as_pictures_are(tmp_path: Path) -> None:

@@ -63,9 +63,11 @@ OF_WORDS = [(n, v) for n, v in ALL if load(METRICS, n).card.variant(v).extractor
 """Metrics of words alone, which need no feature."""
 BY_STEP = [("temporal_consistency", "vbench")]
 """Weighted by the number of a clip's steps."""
-UNLIKE = [*((name, variant) for name, variant in ALL if name == "sdino"), ("vsm", "equation_3"), *JUDGED, *OF_BOXES]
+BY_MASK = ("sdino", "si_iou")
+"""Of the sample's background, or of its mask as something finds it."""
+UNLIKE = [*((name, variant) for name, variant in ALL if name in BY_MASK), ("vsm", "equation_3"), *JUDGED, *OF_BOXES]
 """What a copy's background, a mask, a judge or a detector takes part in, so that it need not have the card's value."""
-DIVERSITY = ("mtg_nssm", "dino_nssm", "si_iou")
+DIVERSITY = ("mtg_nssm", "dino_nssm")
 """A copy is the worst."""
 ASKED = {"expected_answer": "Yes.", "concept_info": "a toy"}
 """What a case has to have besides for metrics of answers, and of what is known of a concept."""

@@ -12,7 +12,7 @@ import pytest
 
 from evalkit.errors import UsageError
 from evalkit.features.spec import ClipContent, ImageContent, PairContent, TextContent
-from evalkit.metrics.base import Bound, Item, Unscorable
+from evalkit.metrics.base import Bound, Item, Outcome, Unscorable
 from evalkit.metrics.nexus import NEXUS_SCORE, nexus_score, sought
 from evalkit.nouns import Case, State
 
@@ -59,8 +59,22 @@ def test_no_box_is_no_score_and_none_kept_is_zero(variant: Any) -> None:
         assert nexus_score(*([value] for value in unsure), variant=variant) == 0.0
 
 
-def test_what_is_no_number_is_told() -> None:
-    assert math.isnan(nexus_score([0.9], [math.nan], [0.4], [0], [0]))
+@pytest.mark.parametrize("variant", VERSIONS)
+def test_what_is_no_number_is_told_where_it_decides(variant: Any) -> None:
+    for box in ([0.9, math.nan, 0.4], [0.9, 0.5, math.nan], [math.nan, 0.5, 0.4], [0.9, math.nan, math.nan]):
+        confidence, alike, named = ([value, other] for value, other in zip(box, (0.9, 0.5, 0.4), strict=True))
+        assert math.isnan(nexus_score(confidence, alike, named, [0, 1], [0, 0], variant=variant))
+    for box in ([0.5, math.nan, math.nan], [0.9, math.nan, 0.2], [0.9, 0.0, math.nan]):
+        assert nexus_score(*([value] for value in (*box, 0, 0)), variant=variant) == 0.0
+
+
+@pytest.mark.parametrize("variant", VERSIONS)
+@pytest.mark.parametrize("zero", ["reference", "label", "cut"])
+def test_a_zero_embedding_is_the_state_that_the_card_names(variant: str, zero: str) -> None:
+    boxes = [told((0, 0, 5, 5, 0.9)), told()]
+    rows = {name: np.ones(2, np.float32) * (name != zero) for name in ("reference", "label", "cut")}
+    (found,) = NEXUS_SCORE.score([item(("Cup",))], bound(variant), [[*boxes, *rows.values()]])
+    assert found == Outcome(State.UNDEFINED, reason="the formula gave nan")
 
 
 def test_people_are_looked_for_only_where_they_are_the_case() -> None:

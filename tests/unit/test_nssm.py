@@ -84,8 +84,36 @@ def test_a_pair_s_value_does_not_depend_on_its_batch() -> None:
     assert nssm(gen[:0], ref[:0], mask[:0]).shape == (0,)
 
 
+@pytest.mark.parametrize("resolution", [3, 4, 5, 6, 8])
+def test_samples_of_several_masks_in_any_order_are_taken_as_each_alone(resolution: int) -> None:
+    gen, ref, mask = features(11, 13), features(12, 13), torch.zeros(13, 6, 6, dtype=torch.bool)
+    for i in range(13):
+        mask[i, i % 3 : 4 + i % 2, 1 : 5 + i % 2] = True
+    mask[7] = False
+    whole = nssm(gen, ref, mask, resolution=resolution)
+    alone = [nssm(gen[i : i + 1], ref[i : i + 1], mask[i : i + 1], resolution=resolution) for i in range(13)]
+    torch.testing.assert_close(torch.cat(alone), whole, equal_nan=True)
+    assert whole[7].isnan()
+    assert whole.isfinite().sum() > 1
+
+
+@pytest.mark.parametrize("resolution", [4, 6])
+def test_what_is_no_number_outside_the_mask_stays_there(resolution: int) -> None:
+    gen, ref, mask = features(13, 1, 12), features(14, 1, 12), torch.zeros(1, 12, 12, dtype=torch.bool)
+    mask[0, :6, :6] = mask[0, 6:, 6:] = True
+    there = nssm(gen, ref, mask, resolution=resolution)
+    gen[0, 0, 11] = ref[0, 11, 0] = float("nan")  # inside the mask's box
+    assert torch.equal(nssm(gen, ref, mask, resolution=resolution), there)
+    assert there.isfinite().all()
+
+
 def test_what_does_not_fit_is_refused() -> None:
     mask = torch.ones(2, 6, 6, dtype=torch.bool)
+    with pytest.raises(UsageError, match="wanted bool masks, found float32; make them true on the subject"):
+        nssm(features(0), features(1), mask * 0.3)
+    for thin in ((features(0)[:, :0], mask), (features(0), mask[:, :0])):
+        with pytest.raises(UsageError, match="wanted cells and channels, found features"):
+            nssm(thin[0], thin[0], thin[1])
     with pytest.raises(UsageError, match=r"wanted gen and ref \[B, H, W, C\] of one shape and mask"):
         nssm(features(0), features(1, 1), mask)
     with pytest.raises(UsageError, match="wanted variant 'paper', 'official' or 'corrected', found 'fast'"):

@@ -143,8 +143,23 @@ class TestSdino:
         assert sdino(x[:0], x[:0]).shape == (0,)
 
     def test_shapes_that_do_not_fit(self) -> None:
-        with pytest.raises(UsageError, match=r"wanted patches \[B, N, C\] and \[B, M, C\] with masks .*, found "):
-            sdino(torch.ones(1, 6, 4), torch.ones(1, 6, 3))
+        told = r"^wanted patches \[B, N, C\] and \[B, M, C\] with masks \[B, N\] and \[B, M\], N, M and C at least 1, found "
+        for gen, ref in (
+            ((1, 6, 4), (1, 6, 3)),
+            ((1, 6, 4), (1, 0, 4)),
+            ((1, 0, 4), (1, 6, 4)),
+            ((2, 6, 0), (2, 6, 0)),
+        ):
+            with pytest.raises(UsageError, match=told):
+                sdino(torch.ones(gen), torch.ones(ref))
+
+    @pytest.mark.parametrize("soft", [torch.full((1, 6), 0.3), torch.ones(1, 6, dtype=torch.uint8)])
+    def test_masks_that_are_not_bool(self, soft: torch.Tensor) -> None:
+        x = torch.randn(1, 6, 4)
+        kind = str(soft.dtype).removeprefix("torch.")
+        for masks in ((soft, None), (None, soft)):
+            with pytest.raises(UsageError, match=f"^wanted bool masks, found {kind}; make them true on the subject$"):
+                sdino(x, x, *masks)
 
     def test_the_plugin_masks_the_target_alone(self, masks: dict[str, Path]) -> None:
         gen, ref = maps(16, 6, seed=1), maps(16, 6, seed=2)

@@ -141,7 +141,7 @@ def test_a_sample_whose_mask_is_missing_or_empty(name: str, variant: str, tmp_pa
     requests = metric.requests(one, bound)
     maps = [np.ones((SIDE, SIDE, 3), np.float32)] * (len(requests) - 1)
     (found,) = metric.score([one], bound, [[*maps, np.zeros((SIDE, SIDE), np.float32)]])
-    assert found == Outcome(State.EMPTY_MASK, reason="dog.p0: no pixel of s.png is in its mask")
+    assert found == Outcome(State.NO_SUBJECT, reason="dog.p0: no pixel of s.png is in its mask")
 
 
 @pytest.fixture(scope="module")

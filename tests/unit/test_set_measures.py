@@ -50,10 +50,11 @@ def test_temporal_consistency_refuses_what_does_not_fit() -> None:
         temporal_consistency(np.ones((2, 2)), variant=variant)
 
 
-def test_the_gate_is_strict_and_only_a_sample_without_a_match_counts_as_inconsistent() -> None:
+def test_the_gate_is_strict_and_a_sample_in_which_nothing_of_the_subject_is_found_counts_as_inconsistent() -> None:
     for value, ratio in ((0.6, 0.0), (0.6000001, 1.0), (0.9, 1.0)):
         assert CONSISTENCY_RATIO.judged(Outcome.scored(value), 0.6, None) == Outcome.scored(ratio)
-    assert CONSISTENCY_RATIO.judged(Outcome(State.NO_SURVIVORS), 0.6, None) == Outcome.scored(0.0)
+    for lost in (State.NO_SURVIVORS, State.NO_SUBJECT):
+        assert CONSISTENCY_RATIO.judged(Outcome(lost), 0.6, None) == Outcome.scored(0.0)
     for state in (State.UNDEFINED, State.EMPTY_MASK, State.MASK_MISSING):
         assert CONSISTENCY_RATIO.judged(Outcome(state), 0.6, None) == Outcome(state)
 
@@ -63,7 +64,7 @@ def test_diversity_counts_for_a_consistent_sample_alone() -> None:
     judged = DIVERSITY_OVER_CONSISTENCY.judged
     assert judged(Outcome.scored(0.76), 0.75, diversity) == diversity
     assert judged(Outcome.scored(0.76), 0.75, Outcome(State.UNDEFINED)) == Outcome(State.UNDEFINED)
-    for lost in (Outcome.scored(0.75), Outcome(State.NO_SURVIVORS)):
+    for lost in (Outcome.scored(0.75), Outcome(State.NO_SURVIVORS), Outcome(State.NO_SUBJECT)):
         assert judged(lost, 0.75, diversity).state is State.INCONSISTENT
     assert judged(Outcome(State.MASK_MISSING), 0.75, diversity) == Outcome(State.MASK_MISSING)
 

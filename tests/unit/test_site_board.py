@@ -300,6 +300,8 @@ def test_drawings_span_the_rivals_and_not_the_controls(tmp_path: Path) -> None:
     low, high = spans(board(runs).board)["clip_t"]
     assert low > 40
     assert high < 60
+    alone, _ = spans(board(runs[1:]).board)["clip_t"]
+    assert alone < 20  # one rival has nothing but controls to be seen beside
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,12 @@ def test_no_subject_is_refused() -> None:
         validate(["dino_i"], subjects=0)
 
 
+def test_a_total_of_other_metrics_is_refused() -> None:
+    told = "^wanted a metric of samples, found opens2v_total, which is made of other metrics' means; leave it out$"
+    with pytest.raises(UsageError, match=told):
+        validate(["opens2v_total"])
+
+
 def test_a_metric_of_answers_is_refused() -> None:
     told = "^wanted a metric of pictures or clips, found recognition@official, which reads text; leave it out$"
     with pytest.raises(UsageError, match=told):

@@ -92,7 +92,20 @@ def test_a_picture_s_value_does_not_depend_on_its_batch() -> None:
     assert vsm(*(t[:0] for t in tensors)).score.shape == (0,)
 
 
+def test_what_is_no_number_outside_the_target_s_mask_stays_there() -> None:
+    sem_gen, sem_ref, vis_gen, vis_ref = map(grid, range(4))
+    mask = torch.ones(3, 4, 4, dtype=torch.bool)
+    mask[:, 0] = False
+    there = vsm(sem_gen, sem_ref, vis_gen, vis_ref, torch.ones_like(mask), mask, semantic_threshold=0.2)
+    sem_ref[:, :, 0, 2] = vis_ref[:, :, 0, 1] = float("nan")
+    again = vsm(sem_gen, sem_ref, vis_gen, vis_ref, torch.ones_like(mask), mask, semantic_threshold=0.2)
+    assert torch.equal(again.score, there.score)
+    assert torch.equal(again.survivors, there.survivors)
+
+
 def test_shapes_that_do_not_fit_are_refused() -> None:
     mask = torch.ones(3, 4, 4, dtype=torch.bool)
+    with pytest.raises(UsageError, match="wanted bool masks, found float32; make them true on the subject"):
+        vsm(grid(0), grid(1), grid(2), grid(3), mask, mask * 0.2)
     with pytest.raises(UsageError, match=r"wanted features \[B, C, H, W\] and masks \[B, H, W\] of one size, found"):
         vsm(grid(0), grid(1), grid(2), grid(3), mask, mask[:, :2])

@@ -57,10 +57,6 @@ def test_nothing_is_loaded_for_no_jobs(benchmark: Loaded, monkeypatch: pytest.Mo
 # --- sandbox --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(
-    not assemble.SHIPPED.is_dir(),
-    reason="the small VACE does not travel with this version: `evalkit sandbox train --model vace`",
-)
 def test_the_sandbox_needs_nothing_but_the_shipped_weights(benchmark: Loaded) -> None:
     assert WAN_VACE.check(context(benchmark)) == []
 

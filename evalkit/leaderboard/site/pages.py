@@ -68,12 +68,12 @@ def number(value: float | None, decimals: int) -> str:
 
 
 def spans(board: Board) -> dict[str, tuple[float, float]]:
-    """By column: the values that the drawings in its cells reach over; controls may lie outside."""
+    """By column: the values that the drawings in its cells reach over; beside two rivals or more controls may lie outside."""
     found = {}
     for column in board.columns:
         held = [(row, c) for row in board.rows if (c := row.cells.get(column.label)) and c.value is not None]
-        rivals = [c for row, c in held if row.kind != "control"] or [c for _, c in held]
-        found[column.label] = extent([_bounds(c) for c in rivals])
+        rivals = [c for row, c in held if row.kind != "control"]
+        found[column.label] = extent([_bounds(c) for c in (rivals if len(rivals) > 1 else [c for _, c in held])])
     return found
 
 

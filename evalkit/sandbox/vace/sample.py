@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from evalkit.sandbox.kontext.assemble import TOKENS
+from evalkit.sandbox.pipelines import one_thread
 from evalkit.sandbox.training.data import SIZE
 from evalkit.sandbox.vace.clips import FRAMES
 from evalkit.sandbox.vace.vae import PATCH
@@ -43,13 +44,17 @@ def fitted(pixels: NDArray[np.uint8]) -> Image.Image:
 def sample(
     pipeline: Any, requests: Iterable[Request], *, steps: int = STEPS, guidance: float = GUIDANCE
 ) -> Iterator[NDArray[np.uint8]]:
-    """A clip uint8 [9, 96, 96, 3] a request, in their order. References are fitted into the picture, on white."""
+    """A clip uint8 [9, 96, 96, 3] a request, in their order. References are fitted into the picture, on white.
+
+    On one thread, whatever torch is set to: sums of several threads round otherwise.
+    """
     import torch
 
     for request in requests:
-        made = pipeline(
-            prompt=request.prompt, reference_images=[fitted(pixels) for pixels in request.references],
-            height=SIZE, width=SIZE, num_frames=FRAMES, num_inference_steps=steps, guidance_scale=guidance,
-            max_sequence_length=TOKENS, generator=torch.Generator("cpu").manual_seed(request.seed), output_type="np",
-        ).frames[0]  # fmt: skip
+        with one_thread():
+            made = pipeline(
+                prompt=request.prompt, reference_images=[fitted(pixels) for pixels in request.references],
+                height=SIZE, width=SIZE, num_frames=FRAMES, num_inference_steps=steps, guidance_scale=guidance,
+                max_sequence_length=TOKENS, generator=torch.Generator("cpu").manual_seed(request.seed), output_type="np",
+            ).frames[0]  # fmt: skip
         yield np.rint(made * 255).astype(np.uint8)
