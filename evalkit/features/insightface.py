@@ -20,7 +20,7 @@ from evalkit.features.base import Backbone, Fingerprint, fingerprint, read_no_te
 from evalkit.features.face_alignment import TEMPLATE_SIDE, aligned
 from evalkit.features.model_input import IMAGENET_224
 from evalkit.features.preprocess import preprocess
-from evalkit.features.scrfd import OVERLAP, PAD_GREY, PAD_SHARE, SCORE, SIDE, STRIDES, Faces, find_faces
+from evalkit.features.scrfd import OVERLAP, PAD_SHARE, SCORE, SIDE, STRIDES, find_faces, with_margin
 from evalkit.features.weight_files import other_model
 
 if TYPE_CHECKING:
@@ -74,36 +74,19 @@ class InsightFace(Backbone):
         if len(batch) != 1:
             raise UsageError(f"wanted one picture, whose faces are as many as it shows, found a batch of {len(batch)}")
         pixels = np.ascontiguousarray(batch[0].transpose(1, 2, 0)).astype(np.uint8)
-        found, padded = self._found(pixels)
+        found = find_faces(self._detector, pixels)
         shown, landmarks = pixels, found.landmarks
-        if padded and not self._twice:
-            shown, shift = _with_margin(pixels)
+        if found.margin and not self._twice:
+            shown, shift = with_margin(pixels)
             landmarks = landmarks + shift
         rows = [self._row(shown, box, marks) for box, marks in zip(found.boxes, landmarks, strict=True)]
         return {"faces": np.array(rows, np.float32).reshape(1, -1, EMBEDDING + BOX + 1)}
-
-    def _found(self, pixels: NDArray[np.uint8]) -> tuple[Faces, bool]:
-        """The faces, and whether the detector looked a second time, with a margin."""
-        looks: list[Array] = []
-
-        def look(prepared: Array) -> list[Array]:
-            looks.append(prepared)
-            return self._detector(prepared)
-
-        return find_faces(look, pixels), len(looks) > 1
 
     def _row(self, pixels: NDArray[np.uint8], box: Array, landmarks: Array) -> Array:
         face = _seen(pixels, landmarks, twice=self._twice).astype(np.float32)
         (embedding,) = self._recogniser((face.transpose(2, 0, 1)[None] - 127.5) / 127.5)
         length = np.linalg.norm(embedding[0])
         return np.concatenate([embedding[0] / length if length else embedding[0], box]).astype(np.float32)
-
-
-def _with_margin(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Array]:
-    """The picture as the detector's second look sees it, and how far right and down [2] its own pixels are there."""
-    top, left = (int(side * PAD_SHARE) for side in pixels.shape[:2])
-    padded = np.pad(pixels, ((top, top), (left, left), (0, 0)), constant_values=PAD_GREY)
-    return padded, np.array([left, top], np.float32)
 
 
 def _seen(pixels: NDArray[np.uint8], landmarks: Array, *, twice: bool) -> NDArray[np.uint8]:

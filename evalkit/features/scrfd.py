@@ -38,6 +38,8 @@ class Faces(NamedTuple):
     """[N, 5]: left, top, right, bottom in pixels, and the probability."""
     landmarks: Array
     """[N, 5, 2]: x and y of eyes, nose and mouth's corners."""
+    margin: bool = False
+    """Whether they were found in `with_margin` of the picture alone; places are the picture's own all the same."""
 
 
 def find_faces(network: Network, pixels: Pixels) -> Faces:
@@ -45,13 +47,18 @@ def find_faces(network: Network, pixels: Pixels) -> Faces:
     found = _looked_at(network, pixels)
     if len(found.boxes):
         return found
-    top, left = (int(side * PAD_SHARE) for side in pixels.shape[:2])
-    padded = np.pad(pixels, ((top, top), (left, left), (0, 0)), constant_values=PAD_GREY)
+    padded, shift = with_margin(pixels)
     found = _looked_at(network, padded)
-    shift = np.array([left, top], np.float32)
     boxes = found.boxes.copy()
     boxes[:, :4] -= np.tile(shift, 2)
-    return Faces(boxes, found.landmarks - shift)
+    return Faces(boxes, found.landmarks - shift, margin=True)
+
+
+def with_margin(pixels: Pixels) -> tuple[Pixels, Array]:
+    """The picture with a grey margin, and how far right and down [2] its own pixels are there."""
+    top, left = (int(side * PAD_SHARE) for side in pixels.shape[:2])
+    padded = np.pad(pixels, ((top, top), (left, left), (0, 0)), constant_values=PAD_GREY)
+    return padded, np.array([left, top], np.float32)
 
 
 def _looked_at(network: Network, pixels: Pixels) -> Faces:
