@@ -47,6 +47,7 @@ def write_detector(folder: Path) -> Path:
 
 def write_segmenter(folder: Path) -> Path:
     """SAM 2 for videos, the form in which it is published."""
+    import torch
     from transformers import Sam2VideoConfig, Sam2VideoModel
 
     hiera: dict[str, Any] = {
@@ -66,5 +67,8 @@ def write_segmenter(folder: Path) -> Path:
         memory_attention_num_layers=1, memory_encoder_hidden_size=32, memory_encoder_output_channels=16,
         mask_downsampler_embed_dim=32, memory_fuser_embed_dim=32, memory_fuser_intermediate_dim=32,
     )  # fmt: skip
-    fill(Sam2VideoModel(config)).save_pretrained(folder)  # type: ignore[operator]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # the frequencies of positions are drawn, and no parameter
+        model = Sam2VideoModel(config)
+    fill(model).save_pretrained(folder)  # type: ignore[operator]
     return folder

@@ -78,7 +78,9 @@ def infer(
     ordinary = resamples.ordinary()
     tests: list[Test] = [own if usual else "Student t" for usual in ordinary.tolist()]
     p_values, observed, null = resamples.p_values(), resamples.observed.copy(), resamples.t
-    smallest = np.where(ordinary, 2 / (n_resamples + 1), 0.0)
+    smallest = np.where(
+        ordinary, 2 / (n_resamples + 1), np.finfo(np.float64).tiny
+    )  # of Student, whatever a double holds
     if flipped.any():
         totals = sums.sum(2) if crossed else sums
         flips = sign_flip(totals[flipped], n_resamples=n_resamples, seed=seed)
