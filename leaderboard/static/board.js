@@ -16,7 +16,7 @@
   let sorted = { place: -1, down: true };
   const rest = document.getElementById("rest"), all = rest.querySelector("button");
   let data = null, order = rows, whole = false, turn = 0;
-  const AT_ONCE = 15, MOST = 50;
+  const AT_ONCE = 10, MOST = 50;
 
   const text = new Map(rows.map((row) => [row, row.cells[0].textContent.toLowerCase()]));
   const values = new Map();
@@ -79,11 +79,11 @@
 
   const draw = (svg, cell, span) => {
     const place = (value) => (2 + 60 * Math.min(1, Math.max(0, (value - span[0]) / (span[1] - span[0] || 1)))).toFixed(1);
-    svg.replaceChildren();
     if (cell.v === null) return;
-    const add = (tag, attributes) => { const made = document.createElementNS("http://www.w3.org/2000/svg", tag); for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value); svg.append(made); };
-    if (cell.l !== null && cell.h !== null) add("path", { d: `M${place(cell.l)} 4H${place(cell.h)}` });
-    add("circle", { cx: place(cell.v), cy: 4, r: 2.4 });
+    const line = cell.l === null || cell.h === null ? "" : `M${place(cell.l)} 4H${place(cell.h)}`;
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("d", `${line}M${(place(cell.v) - 1.7).toFixed(1)} 4a1.7 1.7 0 1 0 3.4 0a1.7 1.7 0 1 0-3.4 0`);
+    svg.append(path);
   };
 
   const original = new Map(rows.map((row) => [row, [...row.cells].slice(2).map((cell) => [...cell.childNodes].map((node) => node.cloneNode(true)))]));

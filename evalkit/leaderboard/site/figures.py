@@ -55,12 +55,16 @@ def extent(bounds: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return round(low - room, 10), round(high + room, 10)
 
 
+DOT = "a1.7 1.7 0 1 0 3.4 0a1.7 1.7 0 1 0-3.4 0"
+"""Of a path, around what is 1.7 to the right."""
+
+
 def interval(value: float, low: float | None, high: float | None, span: tuple[float, float]) -> Markup:
-    """A dot with its interval on a line, for a table cell."""
+    """A dot with its interval on a line, for a table cell: one path, since a board may have thousands."""
     place = Scale(*span, 2.0, CELL_WIDTH - 2.0)
-    line = "" if low is None or high is None else f'<path d="M{place(low):.1f} 4H{place(high):.1f}"/>'
+    line = "" if low is None or high is None else f"M{place(low):.1f} 4H{place(high):.1f}"
     return Markup(
-        f'<svg class="iv" viewBox="0 0 {CELL_WIDTH:g} 8">{line}<circle cx="{place(value):.1f}" cy="4" r="2.4"/></svg>'
+        f'<svg class="iv" viewBox="0 0 {CELL_WIDTH:g} 8"><path d="{line}M{place(value) - 1.7:.1f} 4{DOT}"/></svg>'
     )
 
 
