@@ -64,8 +64,8 @@ def infer(
 
     Interval: the studentised bootstrap, two-way for crossed prompts. Test: where the units alone are random, the
     sign-flip; with fixed strata, whose means may differ while the whole is 0, and with crossed prompts, of which a flip
-    of subjects takes no account, the studentised bootstrap's own p-value, and Student's t where the interval is. A series
-    without spread is tested by the flip in any design, because a bootstrap has nothing to go by there.
+    of subjects takes no account, the studentised bootstrap's own p-value. A series without spread is tested by the flip
+    in any design, because a bootstrap has nothing to go by there.
     """
     crossed = design.prompts == "crossed"
     if crossed:
@@ -75,12 +75,9 @@ def infer(
     flat = resamples.error <= np.asarray(rounding, dtype=np.float64)
     flipped = flat | design.flips
     own: Bootstrap = "two-way studentised bootstrap" if crossed else "studentised bootstrap"
-    ordinary = resamples.ordinary()
-    tests: list[Test] = [own if usual else "Student t" for usual in ordinary.tolist()]
+    tests: list[Test] = [own] * len(sums)
     p_values, observed, null = resamples.p_values(), resamples.observed.copy(), resamples.t
-    smallest = np.where(
-        ordinary, 2 / (n_resamples + 1), np.finfo(np.float64).tiny
-    )  # of Student, whatever a double holds
+    smallest = np.full(len(sums), 2 / (n_resamples + 1))
     if flipped.any():
         totals = sums.sum(2) if crossed else sums
         flips = sign_flip(totals[flipped], n_resamples=n_resamples, seed=seed)

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from evalkit.stats.sheet import Floats
 
 
@@ -71,19 +69,10 @@ class Resamples:
         flat = np.where(self.estimate == 0, 0.0, np.copysign(np.inf, self.estimate))
         return np.divide(self.estimate, self.error, out=flat, where=self.error > 0)
 
-    def p_values(self, tail: float = 0.025) -> Floats:
-        """[K]: two-sided, twice the smaller tail beyond the observed t, with +1.
-
-        In step with the bounds at `tail`: Student's t where they are Student's.
-        """
-        from scipy.special import stdtr
-
+    def p_values(self) -> Floats:
+        """[K]: two-sided, twice the smaller tail beyond the observed t, with +1; in step with `bounds`."""
         observed = self.observed[:, None]
         slack = 1e-12 * (1 + np.abs(np.where(np.isfinite(observed), observed, 0.0)))
         tails = np.minimum((self.t >= observed - slack).sum(1), (self.t <= observed + slack).sum(1))
-        p = np.minimum(1.0, 2 * (1 + tails) / (self._sorted[1] + 1))
-        return np.where(self.ordinary(tail), p, 2 * stdtr(self.freedom, -np.abs(self.observed)))
-
-    def ordinary(self, tail: float = 0.025) -> NDArray[np.bool_]:
-        """[K]: false where the replicates cannot serve and Student's t does; true where there is no spread at all."""
-        return np.array(self.bounds(tail)[2], dtype=np.bool_) | (self.error <= 0)
+        p: Floats = np.minimum(1.0, 2 * (1 + tails) / (self._sorted[1] + 1))
+        return p

@@ -7,7 +7,7 @@ from typing import Literal
 from evalkit.nouns import Noun
 
 Bootstrap = Literal["studentised bootstrap", "two-way studentised bootstrap"]
-Test = Literal["exact sign-flip", "Monte Carlo sign-flip", Bootstrap, "Student t"]
+Test = Literal["exact sign-flip", "Monte Carlo sign-flip", Bootstrap]
 Interval = Literal[Bootstrap, "Student t", "no spread"]
 
 

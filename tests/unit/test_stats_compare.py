@@ -170,21 +170,6 @@ def test_few_units_or_few_differences_fall_back_on_students_t() -> None:
     assert rare.ci_low < 0 < rare.ci_high
 
 
-def test_where_the_interval_is_students_the_test_of_a_stratified_design_is_too() -> None:
-    """Of two units in a stratum half of all resamples have no spread: replicates say nothing of the tails."""
-    zero = pd.DataFrame({
-        "subject": list("abcdef"), "prompt": "p", "seed": 0, "stratum": ["x"] * 4 + ["y"] * 2, "value": 0.0,
-    })  # fmt: skip
-    found = compare(zero.assign(value=[0.5] * 5 + [0.0]), zero, design="stratified")
-    assert (found.interval, found.test) == ("Student t", "Student t")
-    error = abs(found.ci_high - found.difference) / stats.t.isf(0.025, 4)
-    assert found.p_value == pytest.approx(2 * stats.t.sf(found.difference / error, 4))
-    assert found.ci_low > 0
-    assert found.p_value < 0.05
-    wide = compare(zero.assign(value=[0.5] * 5 + [-0.5]), zero, design="stratified")
-    assert (wide.test, wide.ci_low < 0, wide.p_value > 0.05) == ("Student t", True, True)
-
-
 def test_clusters_are_what_is_flipped_and_drawn() -> None:
     a, b = (grouped(scores(24, shift=s, seed=i), "cluster", 8) for s, i in ((0.3, 1), (0, 2)))
     found = compare(a, b, design="clusters")
